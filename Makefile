@@ -1,0 +1,34 @@
+.PHONY: help sandbox test test-slow check bench lock
+.DEFAULT_GOAL := help
+PYTEST = .venv/bin/python -m pytest
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+sandbox: .venv/runtime.done ## both vendors' twins, the daemon and a scripted day, on this machine alone (ARGS="--keep" stays up)
+	.venv/bin/toveis sandbox $(ARGS)
+
+test: .venv/dev.done ## every test but the slow ones; ARGS go to pytest
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: .venv/dev.done ## the slow tests
+	$(PYTEST) -m slow $(ARGS)
+
+check: .venv/dev.done ## format, lint, types, import contracts, and the unit tests
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTEST) tests/unit -q -m "not slow"
+
+bench: .venv/dev.done ## the benchmarks, as a table
+	.venv/bin/python -m tests.benchmarks $(ARGS)
+
+lock: .venv/dev.done ## write requirements/*.txt anew from *.in (ARGS="--upgrade" takes newer versions)
+	for set in bootstrap runtime dev; do \
+		.venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 $(ARGS) \
+			requirements/$$set.in -o requirements/$$set.txt || exit 1; \
+	done
+
+.venv/%.done: requirements/%.txt requirements/bootstrap.txt .ci/setup
+	.ci/setup $*

@@ -1,0 +1,223 @@
+"""The composition root: settings in, a running daemon out. It stops upstream first, so that nothing is left half-done."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from daemon.deliver import Deliverer, PropstreetTarget, VitecConnectTarget
+from daemon.domain.errors import ConfigError, DatabaseUnreachable
+from daemon.domain.settings import Limits, Settings, TenantSettings
+from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
+from daemon.ingest.http import Receiver
+from daemon.ingest.polls import PropstreetPoller, VitecConnectPoller
+from daemon.processor import Tenant, options_of
+from daemon.project import Projector
+from daemon.react import Reactor
+from daemon.service import Service
+from daemon.storage import log as event_log
+from daemon.storage import migrations, rebuild, views
+from daemon.storage.appender import Appender
+from daemon.storage.connection import open_pool, owner
+from daemon.storage.listener import EVENTS, READS, VIEWS, Listener
+from daemon.telemetry import log
+from daemon.vendors.limiter import Limiter
+from daemon.vendors.propstreet.client import PropstreetClient
+from daemon.vendors.vitec_connect.client import VitecConnectClient
+
+DRAIN: Final = 9.0
+"""Seconds for what is under way when the daemon is told to stop."""
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+async def run(
+    settings: Settings, dsn: str, *, embedded: bool, on_ready: Callable[[int], None] | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT. `on_ready` is told the port. Raises ConfigError when migrations are missing."""
+    async with AsyncExitStack() as stack:
+        stop = asyncio.Event()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+        await _migrate(dsn, embedded=embedded)
+        daemon = await stack.enter_async_context(running(settings, dsn))
+        log.info("app.ready", port=daemon.port, mode=settings.mode)
+        if on_ready is not None:
+            on_ready(daemon.port)
+        failed = asyncio.create_task(daemon.failure())
+        await asyncio.wait([asyncio.create_task(stop.wait()), failed], return_when=asyncio.FIRST_COMPLETED)
+        log.info("app.stopping")
+        if failed.done():
+            failed.result()
+
+
+async def _migrate(dsn: str, *, embedded: bool) -> None:
+    """The embedded database is migrated here; for any other the operator decides when."""
+    if embedded:
+        for name in await migrations.migrate(dsn):
+            log.info("app.migrated", migration=name)
+        return
+    async with owner(dsn) as conn:
+        if missing := await migrations.missing(conn):
+            problem = f"database.dsn: {len(missing)} migrations are missing; run `toveis migrate`"
+            raise ConfigError([problem])
+
+
+class Daemon:
+    """The running parts. `services` stand upstream first."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self.services = services
+        self.port = 0
+        self.tasks = [asyncio.create_task(service.run(), name=service.name) for service in services]
+
+    async def failure(self) -> None:
+        """Wait until a stage ends with an error, and raise it."""
+        done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+
+    def heard(self, channel: str, tenant: str) -> None:
+        """Wake who waits for what was just committed."""
+        for service in self.services:
+            if service.tenant == tenant and channel in WAKES.get(type(service), ()):
+                service.wake.set()
+
+    async def drain(self) -> None:
+        """Stop upstream first; what is under way comes to its outcome, within `DRAIN`."""
+        for service in self.services:
+            service.stop()
+        _, late = await asyncio.wait(self.tasks, timeout=DRAIN)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
+    Projector: (EVENTS,),
+    Reactor: (VIEWS, READS),
+    Deliverer: (VIEWS,),
+    VitecConnectFetcher: (VIEWS,),
+    PropstreetFetcher: (VIEWS,),
+}
+
+
+@asynccontextmanager
+async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
+    """Everything up, and down again in the right order. The open port comes first: nothing sent to us is lost."""
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(dsn, size=6 + 4 * len(settings.tenants))
+        stack.push_async_callback(pool.close)
+        tenants = {}
+        for each in settings.tenants:
+            appender = Appender(pool, each.name)
+            await appender.start()
+            stack.push_async_callback(appender.stop)
+            tenants[each.name] = Tenant(each, settings.mode, pool, appender, utc_now)
+        port = await stack.enter_async_context(_port(settings, tenants))
+        await _refold(settings, dsn)
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        daemon = Daemon([s for tenant in tenants.values() for s in _services(tenant, session)])
+        daemon.port = port
+        listening = asyncio.create_task(Listener(dsn, daemon.heard).run())
+        stack.callback(listening.cancel)
+        try:
+            yield daemon
+        finally:
+            await daemon.drain()
+
+
+@asynccontextmanager
+async def _port(settings: Settings, tenants: dict[str, Tenant]) -> AsyncIterator[int]:
+    async def reasons() -> list[str]:
+        found = []
+        for tenant in tenants.values():
+            try:
+                async with tenant.connection() as conn:
+                    await event_log.head(conn, tenant.name)
+            except DatabaseUnreachable as error:
+                found.append(f"{tenant.name}: {error}")
+        return found
+
+    runner = web.AppRunner(Receiver(tenants, reasons).app(), access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.http.host, settings.http.port, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError([f"http.port: cannot listen on {settings.http.port} ({error.strerror})"]) from error
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def _refold(settings: Settings, dsn: str) -> None:
+    """Rebuild the views when what they were folded with has changed: the mappings, or the settings."""
+    options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
+    async with owner(dsn) as conn:
+        folded = {name: await views.progress(conn, name) for name in options}
+        heads = {name: await event_log.head(conn, name) for name in options}
+        stale = [
+            name
+            for name, progress in folded.items()
+            if heads[name] and (progress is None or progress[1] != rebuild.digest_of(options[name]))
+        ]
+        if stale:
+            log.info("app.rebuilding_views", events=sum(heads.values()))
+            await rebuild.rebuild(conn, options)
+
+
+def _services(tenant: Tenant, session: aiohttp.ClientSession) -> list[Service]:
+    """One tenant's stages, upstream first."""
+    vitec = _vitec(tenant.settings, session)
+    propstreet = _propstreet(tenant.settings, session)
+    return [
+        VitecConnectPoller(tenant, vitec),
+        PropstreetPoller(tenant, propstreet, "contact"),
+        PropstreetPoller(tenant, propstreet, "company"),
+        VitecConnectFetcher(tenant, vitec),
+        PropstreetFetcher(tenant, propstreet),
+        Reactor(tenant),
+        Deliverer(tenant, {"vitec": VitecConnectTarget(vitec), "propstreet": PropstreetTarget(propstreet)}),
+        Projector(tenant),
+    ]
+
+
+def _vitec(settings: TenantSettings, session: aiohttp.ClientSession) -> VitecConnectClient:
+    vitec = settings.vitec
+    return VitecConnectClient(
+        session,
+        vitec.base_url,
+        vitec.customer_id,
+        vitec.username,
+        vitec.password.reveal(),
+        _limiter(vitec.limits),
+        credentials={
+            group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()
+        },
+    )
+
+
+def _propstreet(settings: TenantSettings, session: aiohttp.ClientSession) -> PropstreetClient:
+    propstreet = settings.propstreet
+    return PropstreetClient(
+        session,
+        propstreet.base_url,
+        propstreet.client_id,
+        propstreet.client_secret.reveal(),
+        _limiter(propstreet.limits),
+    )
+
+
+def _limiter(limits: Limits) -> Limiter:
+    return Limiter(limits.per_second, limits.per_minute, limits.per_hour, limits.concurrency)

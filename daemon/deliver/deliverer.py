@@ -1,0 +1,237 @@
+"""Stage 4: the deliverer sends what is due, and appends what became of it.
+
+Everything a decision rests on is checked again right before the write: the attempt is appended with the versions of
+the streams that were looked at, so an event that arrived meanwhile makes the append fail and nothing is sent.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from daemon.deliver.target import Landed, Met, Moved, Target, Write
+from daemon.domain import retry
+from daemon.domain.errors import (
+    AccessDenied,
+    DatabaseUnreachable,
+    Duplicate,
+    NotFound,
+    NotWritable,
+    RateLimited,
+    Rejected,
+    Retryable,
+    Stale,
+    UnknownOutcome,
+    VendorError,
+    WrongExpectedVersion,
+)
+from daemon.domain.events import (
+    CommandAttempted,
+    CommandDeadLettered,
+    CommandFailed,
+    CommandHeld,
+    CommandSucceeded,
+    CommandSuperseded,
+    CommandUnknown,
+    Decision,
+    NewEvent,
+    encode,
+)
+from daemon.domain.streams import derived_id, entity_stream
+from daemon.policies.plan import expected
+from daemon.policies.syncing import still_due
+from daemon.processor import Processor, Tenant
+from daemon.storage import log, views
+from daemon.storage.appender import Item
+from projections.commands import CommandRow
+from projections.entity import Entity, Pending
+
+AT_ONCE: Final = 16
+ONCE_A_DAY: Final = timedelta(hours=24)
+
+
+class Deliverer(Processor):
+    """Sends one tenant's commands: one at a time per entity, creates one at a time per target."""
+
+    def __init__(
+        self, tenant: Tenant, targets: dict[str, Target], *, jitter: Callable[[], float] = random.random
+    ) -> None:
+        super().__init__("deliver", tenant)
+        self._targets = targets
+        self._jitter = jitter
+        self._creating = {name: asyncio.Lock() for name in targets}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._seen: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """Whoever sent the attempts without outcome is gone: what became of them is unknown."""
+        async with self.at.connection() as conn:
+            head = await log.head(conn, self.tenant)
+            while await views.position(conn, self.tenant) < head:  # noqa: ASYNC110 - the views are another stage's
+                await asyncio.sleep(0.02)
+            flying = await views.flying_commands(conn, self.tenant)
+            entities = {e.id: e for e in await views.entities(conn, self.tenant, [c.entity for c in flying])}
+        for command in flying:
+            if command.entity in entities:
+                unknown = CommandUnknown(command.command, "the daemon stopped", self._later(command.attempts))
+                await self._record(entities[command.entity], [unknown])
+
+    async def tick(self) -> bool:
+        """Start what is due and not under way; a finished one wakes the loop again."""
+        async with self.at.connection() as conn:
+            due = await views.due_commands(conn, self.tenant, self.at.clock())
+        for command in due:
+            if len(self._tasks) >= AT_ONCE:
+                break
+            if command.entity not in self._tasks and self._seen.get(command.command) != command.position:
+                task = asyncio.create_task(self._deliver(command), name=f"deliver {command.command}")
+                self._tasks[command.entity] = task
+                task.add_done_callback(partial(self._done, command.entity))
+        return False
+
+    def _done(self, entity: str, _: asyncio.Task[None]) -> None:
+        self._tasks.pop(entity, None)
+        self.wake.set()
+
+    async def finish(self) -> None:
+        """Let what is under way come to its outcome."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _deliver(self, command: CommandRow) -> None:
+        target = self._targets[command.target]
+        try:
+            if command.record is None:
+                async with self._creating[command.target]:
+                    await self._send(command, target)
+            else:
+                await self._send(command, target)
+        except WrongExpectedVersion:
+            self._log.debug("deliver.overtaken", command=command.command)
+        except DatabaseUnreachable:
+            await asyncio.sleep(0.5)
+        except VendorError as error:  # while looking: nothing was attempted
+            self._log.warning("deliver.postponed", command=command.command, reason=type(error).__name__)
+            await asyncio.sleep(min(30.0, retry.pause(self.failures + 1, self._jitter())))
+        except Exception:
+            self._log.exception("deliver.failed", command=command.command)
+            await asyncio.sleep(1.0)
+
+    async def _send(self, command: CommandRow, target: Target) -> None:
+        """Look, check that it is still due, attempt, write, and append the outcome."""
+        async with self.at.connection() as conn:
+            entity = await views.resolve(conn, self.tenant, command.entity)
+        pending = still_due(entity, command.target, command.command) if entity is not None else None
+        if entity is None or pending is None:
+            self._seen[command.command] = command.position  # a newer decision is on its way
+            return
+        found = await target.look(self.at, entity, pending)
+        match found:
+            case Moved(items=items):
+                await self.at.appender.append(items)
+                return
+            case Met(items=items, reason=reason):
+                await self.at.appender.append(
+                    [*items, self._event(entity, CommandSuperseded(pending.command, reason))],
+                    expected=_own(entity),
+                )
+                return
+            case Write():
+                await self._attempt(entity, pending, command, target, found)
+
+    async def _attempt(
+        self, entity: Entity, pending: Pending, command: CommandRow, target: Target, write: Write
+    ) -> None:
+        side = entity.sides.get(command.target)
+        attempted = CommandAttempted(
+            pending.command,
+            pending.attempts + 1,
+            side.head.etag if side is not None else None,
+            side.head.time if side is not None else None,
+        )
+        await self.at.appender.append([self._event(entity, attempted)], expected=expected((entity,)))
+        outcome: list[Item | Decision]
+        try:
+            landed = await target.write(self.at, entity, pending, write)
+        except VendorError as error:
+            outcome = [self._failure(entity, command.target, pending, attempted.attempt, error)]
+        else:
+            outcome = [*landed.before, landed.read, _succeeded(pending, landed)]
+        await self._record(entity, outcome)
+        self._log.info(
+            "deliver.done",
+            target=command.target,
+            category=command.category,
+            command=command.command,
+            entity=entity.id,
+            state=type(outcome[-1]).__name__,
+        )
+
+    def _failure(
+        self, entity: Entity, target: str, pending: Pending, attempt: int, error: VendorError
+    ) -> Decision:
+        """What a failed write means: try again, look again, decide again, or give up."""
+        name, command = type(error).__name__, pending.command
+        match error:
+            case UnknownOutcome():
+                return CommandUnknown(command, name, self._later(attempt))
+            case RateLimited(retry_after=after):
+                at = retry.retry_at(self.at.clock(), 1, self._jitter(), after)
+                return CommandFailed(command, name, error.status, at)
+            case AccessDenied():
+                return CommandFailed(command, name, error.status, self.at.clock() + ONCE_A_DAY)
+            case Retryable() | Duplicate() if (at := self._later(attempt)) is not None:
+                return CommandFailed(command, name, error.status, at)
+            case Stale() | NotFound():
+                return CommandFailed(command, name, error.status, read_again=True)
+            case NotWritable():
+                side = entity.sides.get(target)
+                record = side.record if side is not None else None
+                return CommandHeld(
+                    command,
+                    entity.id,
+                    entity.category,
+                    target,
+                    record,
+                    pending.want,
+                    "not_writable",
+                    "the vendor has no call for this",
+                )
+            case Rejected(reason=reason):
+                return CommandDeadLettered(command, reason or name, error.status)
+        return CommandDeadLettered(command, name, error.status)
+
+    def _later(self, attempt: int) -> datetime | None:
+        return retry.retry_at(self.at.clock(), max(attempt, 1), self._jitter())
+
+    async def _record(self, entity: Entity, outcome: Sequence[Item | Decision]) -> None:
+        """Append an outcome, however long the database is away: what happened at a vendor must not be forgotten."""
+        items = [self._event(entity, i) if isinstance(i, Decision) else i for i in outcome]
+        while True:
+            try:
+                await self.at.appender.append(items)
+                return
+            except DatabaseUnreachable:
+                await asyncio.sleep(0.5)
+
+    def _event(self, entity: Entity, decision: Decision) -> NewEvent:
+        data = encode(decision)
+        return NewEvent(
+            event_id=derived_id(self.tenant, entity.id, type(decision).__name__, data.decode()),
+            stream=entity_stream(entity.category, entity.id),
+            type=type(decision).__name__,
+            origin="toveis",
+            occurred_at=self.at.clock(),
+            data=data,
+            correlation_id=entity.correlation,
+            causation_id=entity.cause,
+        )
+
+
+def _own(entity: Entity) -> dict[str, int]:
+    return {entity_stream(entity.category, entity.id): entity.version}
+
+
+def _succeeded(pending: Pending, landed: Landed) -> CommandSucceeded:
+    return CommandSucceeded(pending.command, landed.record, landed.unconfirmed, landed.window_ms)

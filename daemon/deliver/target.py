@@ -1,0 +1,129 @@
+"""What a vendor is to the deliverer: something to look at before a write, and to write to."""
+
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from daemon.domain.events import NewEvent, Reading, RecordsLinked, encode
+from daemon.domain.streams import derived_id, entity_stream, record_stream
+from daemon.mappings import lens
+from daemon.mappings.lens import Patch
+from daemon.mappings.privacy import without_national_ids
+from daemon.processor import Tenant
+from daemon.storage.appender import Item
+from daemon.storage.log import Read
+from projections.entity import Entity, Pending
+
+
+class Write(msgspec.Struct, frozen=True):
+    """It is still due: this is what has to be sent. `seen` is the monotonic time of the read that it rests on."""
+
+    patch: Patch
+    seen: float | None = None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """The record is not what the decision rests on: append what was seen, and let the reactor decide again."""
+
+    items: tuple[Item, ...] = ()
+
+
+class Met(msgspec.Struct, frozen=True):
+    """There is nothing to write: the value is there already, or the record to be created exists."""
+
+    reason: str
+    items: tuple[Item, ...] = ()
+
+
+class Landed(msgspec.Struct, frozen=True):
+    """A write that the vendor took: the record as it then was, and what stands before it in the log (a link)."""
+
+    record: str
+    read: Read
+    before: tuple[Item, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
+    window_ms: float | None = None
+
+
+class Target(Protocol):
+    """One vendor, as the deliverer sees it. Both calls raise VendorError."""
+
+    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met:
+        """See, without writing, whether the command may go out, and with which body."""
+
+    async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
+        """Write, and see what the vendor then holds."""
+
+
+def read_of(
+    at: Tenant,
+    entity: Entity,
+    vendor: str,
+    record: str,
+    payload: bytes,
+    reading: Reading,
+    *,
+    kind: str | None = None,
+) -> Read:
+    """A record as it was seen around a write. What follows a write is always kept."""
+    content = lens(vendor, entity.category).get(payload, at.options)
+    return Read(
+        stream=record_stream(entity.category, vendor, record),
+        origin=vendor,
+        occurred_at=content.changed or at.clock(),
+        payload=payload if at.options.store_national_ids else without_national_ids(payload),
+        reading=msgspec.structs.replace(reading, kind=kind),
+        correlation_id=entity.correlation,
+        causation_id=entity.cause,
+        always=reading.command is not None,
+    )
+
+
+def link_of(at: Tenant, entity: Entity, vitec: str, propstreet: str) -> NewEvent:
+    """The link between a record and the one that we created for it."""
+    data = encode(RecordsLinked(entity.id, vitec, propstreet, "created"))
+    return NewEvent(
+        event_id=derived_id(at.name, entity.id, "RecordsLinked", data.decode()),
+        stream=entity_stream(entity.category, entity.id),
+        type="RecordsLinked",
+        origin="toveis",
+        occurred_at=at.clock(),
+        data=data,
+        correlation_id=entity.correlation,
+        causation_id=entity.cause,
+    )
+
+
+def unconfirmed(at: Tenant, vendor: str, category: str, pending: Pending, payload: bytes) -> tuple[str, ...]:
+    """The fields that read back as something else than what was written (G11)."""
+    mapping = lens(vendor, category)
+    fields = mapping.get(payload, at.options).fields
+    return tuple(
+        sorted(
+            field
+            for field, want in pending.want.items()
+            if field in fields and not mapping.kept(field, want.value, fields[field], at.options)
+        )
+    )
+
+
+def values(pending: Pending) -> "dict[str, str | tuple[str, ...] | None]":
+    """The values of a command by field."""
+    return {field: want.value for field, want in pending.want.items()}
+
+
+def event_of(
+    at: Tenant, entity: Entity, stream: str, kind: str, data: bytes, origin: str, when: datetime
+) -> NewEvent:
+    """A decision about a record, in that record's stream."""
+    return NewEvent(
+        event_id=derived_id(at.name, stream, kind, str(entity.position)),
+        stream=stream,
+        type=kind,
+        origin=origin,
+        occurred_at=when,
+        data=data,
+        correlation_id=entity.correlation,
+        causation_id=entity.cause,
+    )

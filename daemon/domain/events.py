@@ -1,0 +1,293 @@
+"""The events: immutable facts, in the past tense, one frozen Struct each.
+
+An observation's `data` is the vendor's JSON as it was sent; how it came to us stands beside it in `meta` (`Reading`).
+A decision's `data` is one of the Structs below, named by the event's `type`.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from daemon.domain.errors import UnknownEventError
+from daemon.domain.fields import Value
+
+SCHEMA_VERSION: Final = 1
+
+ACCEPTED: Final = "accepted"
+OVERLAPPING: Final = "overlapping"
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event that asks to be appended. `data` and `meta` are JSON texts; times are aware UTC."""
+
+    event_id: uuid.UUID
+    stream: str
+    type: str
+    origin: str
+    occurred_at: datetime
+    data: bytes
+    correlation_id: uuid.UUID
+    causation_id: uuid.UUID | None = None
+    meta: bytes | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event as the log holds it. `position` is gapless within a tenant, `version` within a stream, from 1."""
+
+    position: int
+    event_id: uuid.UUID
+    stream: str
+    version: int
+    type: str
+    schema_version: int
+    origin: str
+    occurred_at: datetime
+    recorded_at: datetime
+    causation_id: uuid.UUID | None
+    correlation_id: uuid.UUID
+    data: str
+    meta: str | None
+
+
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an observation came to us (`meta` of RecordObserved and NotificationReceived).
+
+    `via` is webhook, poll, fetch or readback. `started` is the log's head when a read was sent; a push has none.
+    `inside` names the key of `data` under which the record lies. `command` is the write that a readback follows.
+    `first` marks what the very first poll found; `kind` is the vendor's word for the record's type, `query` the
+    query of a notification (without its secret).
+    """
+
+    via: str
+    started: int | None = None
+    verdict: str = ACCEPTED
+    inside: str | None = None
+    command: str | None = None
+    first: bool = False
+    kind: str | None = None
+    event: str | None = None
+    query: dict[str, str] | None = None
+    unreadable: bool = False
+
+
+class Half(msgspec.Struct, frozen=True):
+    """One side's half of a base: what it held when both last meant the same, and the position that brought it."""
+
+    value: Value
+    position: int
+
+
+class Want(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One field of a command: the value to write, where it comes from, and what it replaces."""
+
+    value: Value
+    source: str
+    source_value: Value
+    source_position: int
+    since: datetime | None
+    replaces: Value = None
+    replaces_position: int = 0
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The root of our own events."""
+
+
+class RecordRemoved(Decision, frozen=True):
+    """The record is gone at its vendor, and that was confirmed (`evidence`: not_found, deleted)."""
+
+    evidence: str
+
+
+class RecordsLinked(Decision, frozen=True):
+    """These records describe one entity, by this rule, on this evidence (a match key)."""
+
+    entity: str
+    vitec: str
+    propstreet: str
+    rule: str
+    evidence: str = ""
+
+
+class RecordsUnlinked(Decision, frozen=True):
+    """The link is closed. With `tombstone` the records never link or create again by themselves."""
+
+    entity: str
+    reason: str
+    tombstone: bool = True
+
+
+class ConflictResolved(Decision, frozen=True):
+    """Both sides changed a field: who won, who lost, by which rule. Appended before anything is overwritten."""
+
+    conflict: str
+    entity: str
+    field: str
+    winner: str
+    winner_value: Value
+    winner_since: datetime | None
+    winner_position: int
+    loser_value: Value
+    loser_since: datetime | None
+    loser_position: int
+    rule: str
+    order_uncertain: bool = False
+
+
+class FieldsAgreed(Decision, frozen=True):
+    """Both sides were seen to mean the same: the new base, per field (Vitec's half, Propstreet's half)."""
+
+    entity: str
+    fields: dict[str, tuple[Half, Half]]
+
+
+class CommandIssued(Decision, frozen=True):
+    """A write became due. `record` is None for a create; `etag` is that of the decision."""
+
+    command: str
+    entity: str
+    category: str
+    target: str
+    record: str | None
+    want: dict[str, Want]
+    etag: str | None = None
+    reference: str | None = None
+
+
+class CommandAttempted(Decision, frozen=True):
+    """The write is about to leave. `etag` and `vendor_time` are the target's before it."""
+
+    command: str
+    attempt: int
+    etag: str | None = None
+    vendor_time: datetime | None = None
+
+
+class CommandSucceeded(Decision, frozen=True):
+    """The vendor took it. `window_ms` is the time between our last read and our write (Vitec has no compare-and-swap)."""
+
+    command: str
+    record: str
+    unconfirmed: tuple[str, ...] = ()
+    window_ms: float | None = None
+
+
+class CommandFailed(Decision, frozen=True):
+    """The write certainly did not happen. With `retry_at` it is tried again then, else it is decided anew."""
+
+    command: str
+    reason: str
+    status: int | None = None
+    retry_at: datetime | None = None
+    read_again: bool = False
+
+
+class CommandUnknown(Decision, frozen=True):
+    """Nobody knows whether the write happened: look before writing again."""
+
+    command: str
+    reason: str
+    retry_at: datetime | None = None
+
+
+class CommandSuperseded(Decision, frozen=True):
+    """A newer decision, or a fact that arrived meanwhile, took its place before it was sent."""
+
+    command: str
+    reason: str
+
+
+class CommandDeadLettered(Decision, frozen=True):
+    """The vendor refused for good. `reason` names fields, never values."""
+
+    command: str
+    reason: str
+    status: int | None = None
+
+
+class CommandHeld(Decision, frozen=True):
+    """A write that is due and cannot or may not be done. `reason` is a word of the mapping rules, `detail` the way out."""
+
+    command: str
+    entity: str
+    category: str
+    target: str
+    record: str | None
+    want: dict[str, Want]
+    reason: str
+    detail: str
+
+
+class EntityHeld(Decision, frozen=True):
+    """The entity waits for the operator. `fingerprint` tells one cause from the next; `candidates` are records."""
+
+    entity: str
+    reason: str
+    detail: str
+    fingerprint: str
+    candidates: tuple[str, ...] = ()
+
+
+class EntityReleased(Decision, frozen=True):
+    """The reason for holding the entity is gone, or the operator said so."""
+
+    entity: str
+    reason: str
+
+
+DECISIONS: Final[dict[str, type[Decision]]] = {
+    kind.__name__: kind
+    for kind in (
+        RecordRemoved,
+        RecordsLinked,
+        RecordsUnlinked,
+        ConflictResolved,
+        FieldsAgreed,
+        CommandIssued,
+        CommandAttempted,
+        CommandSucceeded,
+        CommandFailed,
+        CommandUnknown,
+        CommandSuperseded,
+        CommandDeadLettered,
+        CommandHeld,
+        EntityHeld,
+        EntityReleased,
+    )
+}
+OBSERVED: Final = "RecordObserved"
+NOTIFIED: Final = "NotificationReceived"
+TYPES: Final = frozenset(DECISIONS) | {OBSERVED, NOTIFIED}
+
+_decoders: Final = {name: msgspec.json.Decoder(kind) for name, kind in DECISIONS.items()}
+_readings: Final = msgspec.json.Decoder(Reading)
+encode: Final = msgspec.json.Encoder().encode
+
+
+def decision_of(event: Event) -> Decision:
+    """The Struct of a decision event; raises UnknownEventError for a type or a shape that this program does not know."""
+    try:
+        return _decoders[event.type].decode(event.data)
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise UnknownEventError(
+            f"event {event.position} ({event.type}) cannot be read by this version"
+        ) from error
+
+
+def reading_of(event: Event) -> Reading:
+    """How an observation or a notification came to us."""
+    if event.meta is None:
+        raise UnknownEventError(f"event {event.position} ({event.type}) does not say how it came")
+    return _readings.decode(event.meta)
+
+
+def known(event: Event) -> Event:
+    """The event itself; raises UnknownEventError when this program is too old for it: stop, never skip."""
+    if event.schema_version != SCHEMA_VERSION or event.type not in TYPES:
+        raise UnknownEventError(
+            f"event {event.position} is a {event.type} of schema version {event.schema_version}; "
+            "this version of Toveis does not know it: install the version that wrote it, or a newer one"
+        )
+    return event

@@ -1,0 +1,57 @@
+"""Names: streams, entities, events and commands. Every id is derived, so that the same fact has the same id."""
+
+import base64
+import hashlib
+import uuid
+from typing import Final, Literal
+
+Vendor = Literal["vitec", "propstreet"]
+Category = Literal["contact", "company"]
+
+VITEC: Final = "vitec"
+PROPSTREET: Final = "propstreet"
+VENDORS: Final[tuple[Vendor, Vendor]] = (VITEC, PROPSTREET)
+CATEGORIES: Final[tuple[Category, ...]] = ("contact", "company")
+
+_NAMESPACE: Final = uuid.UUID("6f1c3b52-0d5e-5c0a-9a57-70f2e1c4b9d3")
+
+
+def other(vendor: str) -> Vendor:
+    """The vendor on the far side."""
+    return PROPSTREET if vendor == VITEC else VITEC
+
+
+def record_stream(category: str, vendor: str, external_id: str) -> str:
+    """The stream of one vendor's row: `contact:vitec:ADR…`."""
+    return f"{category}:{vendor}:{external_id}"
+
+
+def entity_stream(category: str, entity: str) -> str:
+    """The stream of our decisions about one entity: `contact:con-…`."""
+    return f"{category}:{entity}"
+
+
+def inbox_stream(vendor: str) -> str:
+    """The stream of deliveries that name no record that we keep."""
+    return f"inbox:{vendor}"
+
+
+def parse_record_stream(stream: str) -> tuple[str, str, str] | None:
+    """(category, vendor, external id) of a record's stream; None for every other stream."""
+    parts = stream.split(":", 2)
+    if len(parts) == 3 and parts[1] in VENDORS:
+        return parts[0], parts[1], parts[2]
+    return None
+
+
+def entity_id(tenant: str, category: str, vendor: str, external_id: str) -> str:
+    """The id of the entity whose oldest record this is: short, stable, safe to print and to type."""
+    digest = hashlib.blake2b(
+        "\0".join((tenant, category, vendor, external_id)).encode(), digest_size=10
+    ).digest()
+    return f"{category[:3]}-{base64.b32encode(digest).decode().lower()}"
+
+
+def derived_id(*parts: str) -> uuid.UUID:
+    """A UUID that is the same for the same parts, whatever characters they hold."""
+    return uuid.uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts))

@@ -1,0 +1,108 @@
+"""The open port: every delivery is checked on its raw bytes, stored, and only then answered."""
+
+import hmac
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from daemon.domain.errors import DatabaseUnreachable, InvalidSignature, StorageError
+from daemon.domain.signatures import key_of, verify
+from daemon.ingest import propstreet_webhooks, vitec_notifications
+from daemon.processor import Tenant
+from daemon.telemetry import log
+
+LARGEST_BODY: Final = 1024 * 1024
+RETRY_AFTER: Final = "5"
+
+Reasons = Callable[[], Awaitable[list[str]]]
+"""Why the daemon is not ready; empty when it is."""
+
+
+class Receiver:
+    """Takes in what the vendors send to any tenant."""
+
+    def __init__(self, tenants: dict[str, Tenant], reasons: Reasons) -> None:
+        self._tenants = tenants
+        self._reasons = reasons
+        self._keys = {
+            name: key_of(tenant.settings.propstreet.webhook_secret.reveal())
+            for name, tenant in tenants.items()
+            if tenant.settings.propstreet.webhook_secret is not None
+        }
+
+    def app(self) -> web.Application:
+        """The routes. What is not among them is 404."""
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_answers])
+        app.router.add_post("/webhooks/propstreet/{tenant}", self.propstreet)
+        app.router.add_post("/webhooks/vitec/{tenant}/{secret}", self.vitec)
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/readyz", self.readyz)
+        return app
+
+    async def propstreet(self, request: web.Request) -> web.Response:
+        """A Standard Webhooks delivery."""
+        tenant = self._tenants.get(request.match_info["tenant"])
+        key = self._keys.get(request.match_info["tenant"])
+        if tenant is None:
+            raise web.HTTPNotFound(text="no such tenant")
+        body = await request.read()
+        if key is None:
+            raise InvalidSignature("no webhook secret is configured")
+        delivery = verify(key, request.headers, body, time.time())
+        event = propstreet_webhooks.event_of(
+            tenant.name,
+            delivery,
+            body,
+            tenant.clock(),
+            test=request.headers.get("x-propstreet-test", "").lower() == "true",
+            store_national_ids=tenant.options.store_national_ids,
+        )
+        await tenant.appender.append([event])
+        return web.Response(text="stored")
+
+    async def vitec(self, request: web.Request) -> web.Response:
+        """A notification. The secret in the path is all that tells a stranger from Vitec."""
+        tenant = self._tenants.get(request.match_info["tenant"])
+        secret = tenant.settings.vitec.webhook_secret if tenant is not None else None
+        given = request.match_info["secret"].encode()
+        if tenant is None or secret is None or not hmac.compare_digest(secret.reveal().encode(), given):
+            raise web.HTTPNotFound(text="no such address")
+        events = vitec_notifications.events_of(
+            tenant.name,
+            uuid.uuid4(),
+            await request.read(),
+            request.query,
+            tenant.clock(),
+            store_national_ids=tenant.options.store_national_ids,
+        )
+        await tenant.appender.append(events)
+        return web.Response(text="stored")
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """The process answers."""
+        return web.Response(text="ok")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Whether work is being done; with the reasons when it is not."""
+        reasons = await self._reasons()
+        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+
+
+@web.middleware
+async def _answers(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Our errors as answers. Never 410, which would switch a subscription off at once."""
+    try:
+        return await handler(request)
+    except InvalidSignature as error:
+        log.warning("ingest.refused", reason=str(error))
+        return web.Response(status=401, text=str(error))
+    except DatabaseUnreachable:
+        return web.Response(status=503, text="the database is away", headers={"Retry-After": RETRY_AFTER})
+    except StorageError as error:
+        log.error("ingest.not_stored", error=type(error).__name__)
+        return web.Response(status=503, text="not stored", headers={"Retry-After": RETRY_AFTER})

@@ -1,0 +1,203 @@
+"""Polls: what correctness rests on. Each source is asked for its changes at least once per interval.
+
+A cursor moves only with the events that it covers. A poll overlaps the one before, and counts as complete when
+everything that changed before it was sent has been read.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from daemon.domain.errors import UntranslatablePayload
+from daemon.domain.events import Reading
+from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
+from daemon.domain.times import vendor_time
+from daemon.ingest.removals import removed
+from daemon.mappings import lens
+from daemon.mappings.privacy import without_national_ids
+from daemon.processor import Processor, Tenant, with_catalogue
+from daemon.storage import working
+from daemon.storage.appender import Item
+from daemon.storage.connection import Connection
+from daemon.storage.log import Read
+from daemon.storage.working import Cursor
+from daemon.vendors.propstreet.client import PropstreetClient
+from daemon.vendors.vitec_connect.client import Kind, Reference, VitecConnectClient
+
+OVERLAP: Final = {VITEC: timedelta(hours=1), PROPSTREET: timedelta(seconds=30)}
+"""How far a poll looks back beyond its cursor: Vitec's bare times repeat an hour in autumn."""
+
+BATCH: Final = 20
+LISTS: Final[tuple[tuple[str, str, Kind], ...]] = (
+    ("persons", "contact", "Person"),
+    ("companies", "company", "Company"),
+    ("deceased_estates", "contact", "DeceasedEstate"),
+)
+
+
+class Poller(Processor):
+    """Asks one source for what changed."""
+
+    def __init__(self, tenant: Tenant, source: str, vendor: str, *, every: float) -> None:
+        super().__init__(f"poll {source}", tenant, every=every)
+        self.source = source
+        self.vendor = vendor
+
+    async def tick(self) -> bool:
+        """One poll, from its cursor to the end."""
+        async with self.at.connection() as conn:
+            cursor = await working.open_cursor(conn, self.tenant, self.source, self.at.clock())
+        started = self.at.appender.head
+        await self.poll(cursor)
+        async with self.at.connection() as conn:
+            await working.complete_cursor(conn, self.tenant, self.source, started, self.at.clock())
+        return False
+
+    @abstractmethod
+    async def poll(self, cursor: Cursor) -> None:
+        """Take in what changed since the cursor."""
+
+    def read(
+        self,
+        cursor: Cursor,
+        category: str,
+        record: str,
+        payload: bytes,
+        started: int,
+        *,
+        kind: str | None = None,
+        listed: str | None = None,
+    ) -> Read:
+        """A record as this poll found it."""
+        now = self.at.clock()
+        changed = self._changed(category, payload) or now
+        first = cursor.complete is None and changed <= cursor.started_at
+        stream = record_stream(category, self.vendor, record)
+        return Read(
+            stream=stream,
+            origin=self.vendor,
+            occurred_at=min(changed, now),
+            payload=payload if self.at.options.store_national_ids else without_national_ids(payload),
+            reading=Reading(via="poll", started=started, first=first, kind=kind),
+            correlation_id=derived_id(self.tenant, stream, str(started)),
+            listed=listed,
+        )
+
+    def _changed(self, category: str, payload: bytes) -> datetime | None:
+        try:
+            return lens(self.vendor, category).get(payload, self.at.options).changed
+        except UntranslatablePayload:
+            return None
+
+    def since(self, cursor: Cursor) -> datetime | None:
+        """Where this poll begins: the cursor, and the overlap before it."""
+        time = vendor_time(cursor.cursor)
+        return None if time is None else time - OVERLAP[self.vendor]
+
+
+class _Row(msgspec.Struct, rename="camel"):
+    id: str | int
+    updated_utc: str | None = None
+
+
+_rows: Final = msgspec.json.Decoder(_Row)
+
+
+class PropstreetPoller(Poller):
+    """Propstreet's contacts or companies, page by page in the order of their change."""
+
+    def __init__(self, tenant: Tenant, client: PropstreetClient, category: str) -> None:
+        every = tenant.settings.propstreet.poll_interval
+        super().__init__(tenant, f"{PROPSTREET}:{category}", PROPSTREET, every=every)
+        self._client = client
+        self._category = category
+
+    async def poll(self, cursor: Cursor) -> None:
+        """Every page from the cursor on; the cursor moves with each page's events."""
+        since, next_page = self.since(cursor), None
+        text = since.astimezone(UTC).isoformat().replace("+00:00", "Z") if since is not None else None
+        while True:
+            started = self.at.appender.head
+            page = await self._client.page(self._category, updated_since=text, cursor=next_page)
+            rows = [(_rows.decode(raw), raw) for raw in page.rows]
+            newest = max(filter(None, (row.updated_utc for row, _ in rows)), key=_time, default=None)
+            if newest is not None and cursor.cursor is not None and _time(newest) < _time(cursor.cursor):
+                newest = None
+            await self.at.appender.append(
+                [self.read(cursor, self._category, str(row.id), raw, started) for row, raw in rows],
+                also=partial(working.move_cursor, tenant=self.tenant, source=self.source, cursor=newest),
+            )
+            if page.next_cursor is None:
+                return
+            next_page = page.next_cursor
+
+
+class VitecConnectPoller(Poller):
+    """Vitec's list of changed contacts, then the typed reads of those that it says have changed.
+
+    It also keeps the list of Vitec's categories, without which no category can be written.
+    """
+
+    def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
+        super().__init__(tenant, VITEC, VITEC, every=tenant.settings.vitec.poll_interval)
+        self._client = client
+
+    async def start(self) -> None:
+        """Read the categories, if any are mapped."""
+        sync = self.at.settings.sync
+        if sync.categories or sync.company_categories:
+            found = await self._client.categories()
+            catalogue = tuple((c.id, c.name, c.read_only, c.kind) for c in found)
+            self.at.options = with_catalogue(self.at.options, catalogue)
+
+    async def poll(self, cursor: Cursor) -> None:
+        """The list from the cursor on, then what of it has to be read."""
+        changes = await self._client.changed(self.since(cursor))
+        newest = cursor.cursor
+        for name, category, kind in LISTS:
+            listed: list[Reference] = getattr(changes, name)
+            async with self.at.connection() as conn:
+                due = await self._due(conn, category, listed)
+            for at in range(0, len(due), BATCH):
+                await self._read(cursor, category, kind, due[at : at + BATCH])
+            newest = max(filter(None, (newest, *(r.changed_at for r in listed))), key=_time, default=None)
+        async with self.at.connection() as conn:
+            await working.move_cursor(conn, self.tenant, self.source, newest)
+
+    async def _due(self, conn: Connection, category: str, listed: Sequence[Reference]) -> list[Reference]:
+        """What to read: what the list says anew, and once more what it said a moment ago (see `working.TICK`)."""
+        streams = [record_stream(category, VITEC, reference.id) for reference in listed]
+        known = await working.reads(conn, self.tenant, streams)
+        now = self.at.clock()
+        return [
+            reference
+            for reference, stream in zip(listed, streams, strict=True)
+            if (read := known.get(stream)) is None
+            or read.listed != reference.changed_at
+            or (not read.settled() and read.listed_at is not None and now >= read.listed_at + working.TICK)
+        ]
+
+    async def _read(self, cursor: Cursor, category: str, kind: Kind, batch: Sequence[Reference]) -> None:
+        started = self.at.appender.head
+        found = await self._client.read(kind, [reference.id for reference in batch])
+        items: list[Item] = [
+            self.read(cursor, category, r.id, found[r.id], started, kind=kind, listed=r.changed_at)
+            for r in batch
+            if r.id in found
+        ]
+        for reference in batch:
+            if reference.id not in found and await self._client.read_one(kind, reference.id) is None:
+                stream = record_stream(category, VITEC, reference.id)
+                items.append(removed(self.at, stream, VITEC, reference.changed_at))
+        await self.at.appender.append(items)
+
+
+_LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def _time(text: str) -> datetime:
+    return vendor_time(text) or _LONG_AGO

@@ -1,0 +1,19 @@
+"""A record that its vendor says is gone. Absence from a list never gets here: only a confirmed 404."""
+
+from daemon.domain.events import NewEvent, RecordRemoved, encode
+from daemon.domain.streams import derived_id
+from daemon.processor import Tenant
+
+
+def removed(at: Tenant, stream: str, vendor: str, mark: str) -> NewEvent:
+    """The removal of a record; `mark` tells one removal from the next."""
+    event_id = derived_id(at.name, stream, "RecordRemoved", mark)
+    return NewEvent(
+        event_id=event_id,
+        stream=stream,
+        type="RecordRemoved",
+        origin=vendor,
+        occurred_at=at.clock(),
+        data=encode(RecordRemoved("not_found")),
+        correlation_id=event_id,
+    )

@@ -1,0 +1,113 @@
+"""Which records are one entity: by reference, then by the match keys of the mapping rules (section 8). Never guess."""
+
+from typing import Final
+
+from daemon.domain.events import CommandSuperseded, Decision, RecordsLinked
+from daemon.domain.fields import same
+from daemon.domain.settings import OnlyTagged
+from daemon.domain.streams import PROPSTREET, VITEC, other
+from daemon.policies.plan import NOTHING, Context, Plan, allowed, direction, hold, release
+from daemon.policies.syncing import create
+from projections.entities import keys_of
+from projections.entity import Entity, Side
+
+STEPS: Final = {
+    "contact": ("reference", "email", "name_phone"),
+    "company": ("reference", "orgno", "domain"),
+}
+"""The rules in their order; each is the first part of a match key."""
+
+WEAK: Final = {"name_phone": "email", "domain": "organisation_number"}
+"""Rules that link only when this field does not contradict."""
+
+
+def introduce(entity: Entity, context: Context) -> Plan:
+    """Link an entity that only one vendor has, or create it at the other, or hold it."""
+    if not context.ready:
+        return NOTHING
+    [(vendor, side)] = entity.sides.items()
+    keys = keys_of(entity.category, vendor, side, context.options)
+    for rule in STEPS[entity.category]:
+        ours = {key for key in keys if key.startswith(f"{rule}:")}
+        hits = [
+            c for c in context.candidates if c.id != entity.id and ours & _keys(c, other(vendor), context)
+        ]
+        if hits:
+            plan = _meet(entity, vendor, rule, next(iter(ours)), hits, context)
+            if plan is not None:
+                return plan
+    return _start(entity, vendor, side, context)
+
+
+def _keys(candidate: Entity, vendor: str, context: Context) -> set[str]:
+    side = candidate.sides.get(vendor)
+    return set(keys_of(candidate.category, vendor, side, context.options)) if side else set()
+
+
+def _meet(
+    entity: Entity, vendor: str, rule: str, key: str, hits: list[Entity], context: Context
+) -> Plan | None:
+    """Link with the only candidate that fits; None when the rule says that none of them is meant."""
+    far = other(vendor)
+    if rule == "domain":
+        hits = [c for c in hits if not _contradicts(entity.sides[vendor], c.sides[far], rule, context)]
+    if not hits:
+        return None
+    names = tuple(sorted(f"{far}:{c.sides[far].record}" for c in hits))
+    mark = f"{rule}:{','.join(names)}"
+    if any(c.busy() or c.pending for c in hits):
+        return Plan(wait_for=tuple(c.id for c in hits))
+    if any(c.tombstone is not None or c.sides[far].gone is not None for c in hits):
+        return hold(
+            entity, "tombstone", "its counterpart was removed; link or create by hand", f"{mark}:gone", names
+        )
+    if len(hits) > 1:
+        return hold(entity, "ambiguous", f"several records share its {rule}; link one by hand", mark, names)
+    [hit] = hits
+    if len(hit.sides) == 2:
+        return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", names)
+    if _contradicts(entity.sides[vendor], hit.sides[far], rule, context):
+        return hold(entity, "contradiction", f"same {rule}, but another {WEAK[rule]}", f"{mark}:other", names)
+    if rule == "name_phone" and context.sync.match_name_phone == "hold":
+        return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, names)
+    return _link(entity, vendor, hit, rule, key)
+
+
+def _contradicts(here: Side, there: Side, rule: str, context: Context) -> bool:
+    field = WEAK.get(rule)
+    if field is None or field not in here.shadow or field not in there.shadow:
+        return False
+    a, b = here.shadow[field].value, there.shadow[field].value
+    return bool(a and b) and not same(field, a, b, context.options.region)
+
+
+def _link(entity: Entity, vendor: str, hit: Entity, rule: str, key: str) -> Plan:
+    """The older entity keeps its id; commands that either had not sent yet are taken back."""
+    older, younger = sorted((entity, hit), key=lambda e: (e.seen, e.id))
+    records = {vendor: entity.sides[vendor].record, other(vendor): hit.sides[other(vendor)].record}
+    stops: list[tuple[str, Decision]] = [
+        (e.id, CommandSuperseded(pending.command, "the record was linked"))
+        for e in (entity, hit)
+        for pending in e.pending.values()
+    ]
+    link = RecordsLinked(older.id, records[VITEC], records[PROPSTREET], rule, key)
+    return Plan((*stops, *release(entity, "linked"), (older.id, link)), (older, younger))
+
+
+def _start(entity: Entity, vendor: str, side: Side, context: Context) -> Plan:
+    """No candidate: create the record at the other vendor, if that is wanted."""
+    if vendor == PROPSTREET and side.reference is not None:
+        detail = "it names a Vitec contact that is not here; remove the reference, or link by hand"
+        return hold(entity, "unknown_reference", detail, f"unknown_reference:{side.reference}")
+    if not allowed(direction(context.sync, entity.category), other(vendor)):
+        return NOTHING
+    if vendor == PROPSTREET:
+        match context.sync.new_from_propstreet:
+            case "hold":
+                return hold(entity, "new", "new at Propstreet; release it to create it at Vitec", "new")
+            case OnlyTagged(tag=tag) if tag not in side.labels:
+                return NOTHING
+    plan = create(entity, vendor, context)
+    if entity.hold is not None:
+        return Plan((*release(entity, "the cause is gone"), *plan.events), (entity,))
+    return plan

@@ -1,0 +1,82 @@
+"""What a decision is made with, and what it is: pure values in, events to append out."""
+
+import uuid
+from typing import Final, Literal
+
+import msgspec
+
+from daemon.domain.events import Decision, EntityHeld, EntityReleased
+from daemon.domain.settings import Mode, SyncSettings
+from daemon.domain.streams import PROPSTREET, derived_id, entity_stream, record_stream
+from daemon.mappings.lens import Options
+from projections.entity import Entity
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What deciding needs besides the entity.
+
+    `read_since` is, per vendor, the log's head when the newest read of this entity's record was sent. `ready` says that
+    the first poll of both vendors is complete. `candidates` are entities that share a match key, for an unlinked one.
+    """
+
+    sync: SyncSettings
+    options: Options
+    mode: Mode
+    incarnation: uuid.UUID
+    read_since: dict[str, int]
+    ready: bool
+    candidates: tuple[Entity, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The events that a decision appends, each with the entity whose stream it goes to, and the entities it rests on.
+
+    `wait_for` names entities whose next change may settle what could not be decided now.
+    """
+
+    events: tuple[tuple[str, Decision], ...] = ()
+    basis: tuple[Entity, ...] = ()
+    wait_for: tuple[str, ...] = ()
+
+
+NOTHING: Final = Plan()
+
+
+def expected(basis: tuple[Entity, ...]) -> dict[str, int]:
+    """The stream versions that a decision rests on; any later event on one of them makes it void."""
+    versions: dict[str, int] = {}
+    for entity in basis:
+        versions[entity_stream(entity.category, entity.id)] = entity.version
+        for vendor, side in entity.sides.items():
+            versions[record_stream(entity.category, vendor, side.record)] = side.version
+    return versions
+
+
+def allowed(direction: str, target: str) -> bool:
+    """Whether the configured direction lets us write at this vendor."""
+    return direction in ("both", "to_propstreet" if target == PROPSTREET else "to_vitec")
+
+
+def direction(sync: SyncSettings, category: str) -> Literal["both", "to_propstreet", "to_vitec", "off"]:
+    """The configured direction of a category."""
+    return sync.contacts if category == "contact" else sync.companies
+
+
+def command_id(context: Context, entity: Entity, target: str) -> str:
+    """The id of the command that this version of the entity makes due; it is also the Idempotency-Key."""
+    return str(derived_id(str(context.incarnation), entity.id, target, str(entity.version)))
+
+
+def hold(
+    entity: Entity, reason: str, detail: str, fingerprint: str, candidates: tuple[str, ...] = ()
+) -> Plan:
+    """Hold the entity for the operator, once per cause."""
+    if entity.hold is not None and entity.hold.fingerprint == fingerprint:
+        return NOTHING
+    held = EntityHeld(entity.id, reason, detail, fingerprint, candidates)
+    return Plan(((entity.id, held),), (entity,))
+
+
+def release(entity: Entity, reason: str) -> tuple[tuple[str, Decision], ...]:
+    """Let a held entity go, if it is held."""
+    return ((entity.id, EntityReleased(entity.id, reason)),) if entity.hold is not None else ()

@@ -1,0 +1,212 @@
+"""What a linked pair needs: which fields are agreed, which value wins, and the one command per target that follows."""
+
+from datetime import timedelta
+from typing import Final
+
+from daemon.domain.events import (
+    CommandHeld,
+    CommandIssued,
+    CommandSuperseded,
+    ConflictResolved,
+    Decision,
+    FieldsAgreed,
+    Want,
+)
+from daemon.domain.fields import Value, same
+from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, other
+from daemon.mappings import lens
+from daemon.mappings.lens import RECORD, REFERENCE, Hold
+from daemon.policies.plan import Context, Plan, allowed, command_id, direction
+from projections.entity import Base, Entity, Pending, Side
+from projections.merge import Same, Verdict, merge, merge_sets, sealable
+
+SETS: Final = frozenset(("tags",))
+SKEW: Final = timedelta(seconds=30)
+"""Two edits closer than the clocks are trusted: their order is uncertain, and the conflict says so."""
+
+Events = list[tuple[str, Decision]]
+
+
+def settle(entity: Entity, context: Context) -> Plan:
+    """Seal what both sides mean alike, then write what one side lacks."""
+
+    def alike(field: str, a: Value, b: Value) -> bool:
+        return same(field, a, b, context.options.region)
+
+    sealed = sealable(entity, alike, context.read_since)
+    events: Events = [(entity.id, FieldsAgreed(entity.id, sealed))] if sealed else []
+    agreed = {field: Base(*halves) for field, halves in sealed.items()}
+    for target in VENDORS:
+        want, verdicts = _wanted(entity, target, alike, agreed, context)
+        events += _command(entity, target, want, verdicts, context)
+    return Plan(tuple(events), (entity,)) if events else Plan()
+
+
+def create(entity: Entity, vendor: str, context: Context) -> Plan:
+    """Create the record at the other vendor, with every field of this one."""
+    want = {
+        field: Want(held.value, vendor, held.value, held.position, held.since)
+        for field, held in entity.sides[vendor].shadow.items()
+    }
+    events = _command(entity, other(vendor), want, {}, context)
+    return Plan(tuple(events), (entity,)) if events else Plan()
+
+
+def still_due(entity: Entity, target: str, command: str) -> Pending | None:
+    """The pending command, if everything that it was decided on still holds; checked right before it is sent."""
+    pending = entity.pending.get(target)
+    if pending is None or pending.command != command or pending.state == "flying":
+        return None
+    side = entity.sides.get(target)
+    if (side is None) != (pending.record is None) or (side is not None and side.head.etag != pending.etag):
+        return None
+    return pending if all(_holds(entity, side, f, w) for f, w in pending.want.items()) else None
+
+
+def _holds(entity: Entity, side: Side | None, field: str, want: Want) -> bool:
+    if field == REFERENCE:
+        return entity.linked == want.source_position
+    source = entity.sides[want.source].shadow.get(field)
+    if source is None or source.position != want.source_position:
+        return False
+    return side is None or side.shadow[field].position == want.replaces_position
+
+
+def _wanted(
+    entity: Entity, target: str, alike: Same, agreed: dict[str, Base], context: Context
+) -> tuple[dict[str, Want], dict[str, Verdict]]:
+    """What should change at the target, per field, with the verdict that says why."""
+    want: dict[str, Want] = {}
+    verdicts: dict[str, Verdict] = {}
+    if not allowed(direction(context.sync, entity.category), target):
+        return want, verdicts
+    source, side = entity.sides[other(target)], entity.sides[target]
+    for field, held in source.shadow.items():
+        present = side.shadow.get(field)
+        if present is None:
+            continue
+        if field in SETS:
+            value: Value = merge_sets(entity, field, agreed)
+            if alike(field, value, present.value):
+                continue
+        else:
+            authority = context.sync.authority.get(f"{entity.category}.{field}", "latest")
+            verdicts[field] = merge(entity, field, alike, authority, agreed)
+            if verdicts[field].winner != other(target):
+                continue
+            value = held.value
+        want[field] = Want(
+            value, other(target), held.value, held.position, held.since, present.value, present.position
+        )
+    if target == PROPSTREET and side.reference != source.record and entity.linked is not None:
+        want[REFERENCE] = Want(source.record, VITEC, source.record, entity.linked, None, side.reference)
+    return want, verdicts
+
+
+def _command(
+    entity: Entity, target: str, want: dict[str, Want], verdicts: dict[str, Verdict], context: Context
+) -> Events:
+    """One command with what can be written, a hold for each field that cannot, and the end of what is outdated."""
+    blocked = entity.blocked.get(target, {})
+    due = {f: w for f, w in want.items() if f not in blocked or blocked[f].position != w.source_position}
+    outdated = {b.command for f, b in blocked.items() if f in due or f not in want}
+    if target not in entity.sides:  # a create is one piece: any change of the source makes it due anew
+        due = want if due else {}
+        outdated = {b.command for b in blocked.values()} if due else set()
+    events: Events = [
+        (entity.id, CommandSuperseded(command, "a newer value")) for command in sorted(outdated)
+    ]
+    holds = _holds_of(entity, target, due, context)
+    events += [(entity.id, _held(entity, target, due, hold)) for hold in holds]
+    if any(hold.field == RECORD for hold in holds):
+        due = {}
+    else:
+        due = {f: w for f, w in due.items() if f not in {hold.field for hold in holds}}
+    return events + _issue(entity, target, due, verdicts, context)
+
+
+def _issue(
+    entity: Entity, target: str, due: dict[str, Want], verdicts: dict[str, Verdict], context: Context
+) -> Events:
+    side, pending = entity.sides.get(target), entity.pending.get(target)
+    etag = side.head.etag if side is not None else None
+    if pending is not None and pending.want == due and pending.etag == etag:
+        return []
+    events: Events = []
+    if pending is not None:
+        events.append((entity.id, CommandSuperseded(pending.command, "a newer decision")))
+    if not due:
+        return events
+    if context.mode == "observe":
+        held = Hold(RECORD, "not_writable", "nothing is sent in observe mode; set mode to live")
+        return [*events, (entity.id, _held(entity, target, due, held, reason="observe"))]
+    events += _conflicts(entity, target, due, verdicts)
+    record = side.record if side is not None else None
+    reference = entity.sides[VITEC].record if target == PROPSTREET else None
+    issued = CommandIssued(
+        command_id(context, entity, target), entity.id, entity.category, target, record, due, etag, reference
+    )
+    return [*events, (entity.id, issued)]
+
+
+def _holds_of(entity: Entity, target: str, due: dict[str, Want], context: Context) -> tuple[Hold, ...]:
+    """What the target cannot take, by its mapping; and a reference that names another record."""
+    side = entity.sides.get(target)
+    present = None if side is None else {field: held.value for field, held in side.shadow.items()}
+    values = {field: want.value for field, want in due.items() if field != REFERENCE}
+    holds = lens(target, entity.category).cannot_hold(values, present, context.options) if values else ()
+    reference = due.get(REFERENCE)
+    if reference is not None and reference.replaces is not None:
+        detail = "the Propstreet record names another Vitec contact; correct the reference there"
+        return (*holds, Hold(REFERENCE, "not_writable", detail))
+    return holds
+
+
+def _held(
+    entity: Entity, target: str, due: dict[str, Want], hold: Hold, reason: str | None = None
+) -> CommandHeld:
+    """The hold of one field, or of the whole record; its id is that of its cause."""
+    want = due if hold.field == RECORD else {hold.field: due[hold.field]}
+    cause = [f"{field}@{want[field].source_position}" for field in sorted(want)]
+    side = entity.sides.get(target)
+    return CommandHeld(
+        str(derived_id("hold", entity.id, target, reason or hold.reason, *cause, str(entity.version))),
+        entity.id,
+        entity.category,
+        target,
+        side.record if side is not None else None,
+        want,
+        reason or hold.reason,
+        hold.detail,
+    )
+
+
+def _conflicts(entity: Entity, target: str, due: dict[str, Want], verdicts: dict[str, Verdict]) -> Events:
+    """What is lost by this command, recorded before anything is overwritten."""
+    events: Events = []
+    for field, want in due.items():
+        side = entity.sides.get(target)
+        doubt = side.doubt.get(field) if side is not None else None
+        verdict = verdicts.get(field)
+        if verdict is None or not (verdict.conflict or doubt is not None):
+            continue
+        assert side is not None
+        loser = side.shadow[field]
+        marks = (str(want.source_position), str(loser.position), str(doubt))
+        close = want.since is not None and loser.since is not None and abs(want.since - loser.since) < SKEW
+        resolved = ConflictResolved(
+            conflict=str(derived_id("conflict", entity.id, field, *marks)),
+            entity=entity.id,
+            field=field,
+            winner=want.source,
+            winner_value=want.value,
+            winner_since=want.since,
+            winner_position=want.source_position,
+            loser_value=loser.value,
+            loser_since=loser.since,
+            loser_position=loser.position,
+            rule=verdict.rule if verdict.conflict else "doubt",
+            order_uncertain=verdict.conflict and close,
+        )
+        events.append((entity.id, resolved))
+    return events

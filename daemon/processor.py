@@ -1,0 +1,71 @@
+"""What every stage of a tenant stands on: its database pool, its appender, its settings."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from daemon.domain.settings import Mode, TenantSettings
+from daemon.mappings.lens import Options
+from daemon.service import Service
+from daemon.storage.appender import Appender
+from daemon.storage.connection import Connection, unreachable
+
+
+class Tenant:
+    """One tenant at run time. `options` may gain Vitec's catalogue of categories once it is known."""
+
+    def __init__(
+        self,
+        settings: TenantSettings,
+        mode: Mode,
+        pool: Any,
+        appender: Appender,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.mode = mode
+        self.pool = pool
+        self.appender = appender
+        self.clock = clock
+        self.options = options_of(settings)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection as the daemon's role; raises DatabaseUnreachable."""
+        async with unreachable(), self.pool.acquire() as conn:
+            yield conn
+
+
+def options_of(settings: TenantSettings) -> Options:
+    """What the mappings depend on. National numbers are read as Swedish at Connect, as Norwegian at the Hub."""
+    sync = settings.sync
+    return Options(
+        region="SE" if settings.vitec.product == "connect" else "NO",
+        customer_id=settings.vitec.customer_id,
+        reference_namespace=sync.external_ref_namespace,
+        organisation_number_namespace=sync.organisation_number_namespace,
+        note=sync.note,
+        note_keywords=sync.note_keywords,
+        categories=sync.categories,
+        company_categories=sync.company_categories,
+        empty_country=sync.empty_country,
+        clear_by_empty_string=sync.clear_by_empty_string,
+        store_national_ids=sync.store_national_ids,
+    )
+
+
+def with_catalogue(options: Options, catalogue: tuple[tuple[str, str, bool, str], ...]) -> Options:
+    """The same options with Vitec's categories."""
+    return msgspec.structs.replace(options, catalogue=catalogue)
+
+
+class Processor(Service):
+    """A stage of one tenant."""
+
+    def __init__(self, name: str, tenant: Tenant, *, every: float = 1.0) -> None:
+        super().__init__(name, tenant.name, every=every)
+        self.at = tenant

@@ -1,0 +1,74 @@
+"""The skeleton of everything that runs: wait for a wake or for time to pass, tick, and come back after a failure."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from contextlib import suppress
+
+from daemon.domain.errors import CheckpointMoved, DatabaseUnreachable, UnknownEventError
+from daemon.telemetry import log
+
+LONGEST_REST = 30.0
+
+
+class Service(ABC):
+    """One loop. `tick` returns True when there is more to do at once; a failed tick is repeated after a rest."""
+
+    def __init__(self, name: str, tenant: str, *, every: float = 1.0) -> None:
+        self.name = name
+        self.tenant = tenant
+        self.every = every
+        self.wake = asyncio.Event()
+        self.failures = 0
+        self._stopping = False
+        self._log = log.bind(stage=name, tenant=tenant)
+
+    async def start(self) -> None:
+        """What must be done once, before the first tick."""
+
+    @abstractmethod
+    async def tick(self) -> bool:
+        """Do what is due now; True when there is more."""
+
+    async def finish(self) -> None:
+        """What must be done once, after the last tick."""
+
+    def stop(self) -> None:
+        """End after the tick that is under way."""
+        self._stopping = True
+        self.wake.set()
+
+    async def run(self) -> None:
+        """Tick until stopped. Only an event that this program does not know ends it with an error."""
+        started = False
+        while not self._stopping:
+            try:
+                if not started:
+                    await self.start()
+                    started = True
+                self.wake.clear()
+                more = await self.tick()
+                self.failures = 0
+            except UnknownEventError:
+                raise
+            except (DatabaseUnreachable, CheckpointMoved) as error:
+                await self._rest(type(error).__name__)
+            except Exception:
+                self._log.exception("service.failed")
+                await self._rest("failed")
+            else:
+                if not more:
+                    await self._wait(self.every)
+        await self.finish()
+
+    async def _rest(self, reason: str) -> None:
+        self.failures += 1
+        pause = min(LONGEST_REST, 0.1 * 2 ** min(self.failures, 10))
+        self._log.warning("service.resting", reason=reason, seconds=pause)
+        self.wake.clear()
+        await self._wait(pause)
+
+    async def _wait(self, seconds: float) -> None:
+        if self._stopping:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.wake.wait(), seconds)

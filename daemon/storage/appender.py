@@ -1,0 +1,201 @@
+"""The appender: one task per tenant that groups many requests into one commit.
+
+Callers wait until their events are durable. A request whose expected versions do not hold fails alone; the others of
+its group are written. A request that the database refuses (a statement of its own, a value) is retried alone, so that
+it cannot take the group down.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+
+from daemon.domain.errors import DatabaseUnreachable, StorageError, WrongExpectedVersion
+from daemon.domain.events import NewEvent
+from daemon.storage import log
+from daemon.storage.connection import UNREACHABLE, Connection
+from daemon.storage.log import Appended, KnownRecord, Read, State
+
+Item = NewEvent | Read
+Also = Callable[[Connection], Awaitable[None]]
+GROUP: Final = 512
+
+
+class Request:
+    """What one caller wants appended together, with the versions it decided on and what must commit with it."""
+
+    __slots__ = ("also", "done", "expected", "items")
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        expected: Mapping[str, int],
+        also: Also | None,
+        done: "asyncio.Future[list[Appended]]",
+    ) -> None:
+        self.items = items
+        self.expected = expected
+        self.also = also
+        self.done = done
+
+
+class Appender:
+    """Appends for one tenant. `head` is the newest position that this process knows: a safe start for a read."""
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[Any]",
+        tenant: str,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        backlog: int = 10_000,
+    ) -> None:
+        self.tenant = tenant
+        self.head = 0
+        self._pool = pool
+        self._clock = clock
+        self._queue: asyncio.Queue[Request] = asyncio.Queue(backlog)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Learn the head and begin to serve."""
+        async with self._pool.acquire() as conn:
+            self.head = await log.head(conn, self.tenant)
+        self._task = asyncio.create_task(self._serve(), name=f"appender {self.tenant}")
+
+    async def stop(self) -> None:
+        """Serve what was accepted, then end."""
+        await self._queue.join()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def append(
+        self,
+        items: Sequence[Item],
+        *,
+        expected: Mapping[str, int] | None = None,
+        also: Also | None = None,
+    ) -> list[Appended]:
+        """Append the items in one transaction and wait for its commit.
+
+        Raises WrongExpectedVersion when a stream moved, DatabaseUnreachable when there is no database now.
+        `also` runs in the same transaction (a checkpoint, a cursor).
+        """
+        done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait(Request(items, expected or {}, also, done))
+        except asyncio.QueueFull:
+            raise DatabaseUnreachable("too many events wait for the database") from None
+        return await done
+
+    async def _serve(self) -> None:
+        while True:
+            group = [await self._queue.get()]
+            size = len(group[0].items)
+            while size < GROUP and not self._queue.empty():
+                group.append(self._queue.get_nowait())
+                size += len(group[-1].items)
+            try:
+                await self._write(group)
+            except asyncio.CancelledError:
+                for request in group:
+                    request.done.cancel()
+                raise
+            finally:
+                for _ in group:
+                    self._queue.task_done()
+
+    async def _write(self, group: list[Request]) -> None:
+        try:
+            outcomes = await self._transaction(group)
+        except UNREACHABLE as error:
+            for request in group:
+                _fail(request, DatabaseUnreachable("the database does not answer"), error)
+        except Exception as error:
+            if len(group) == 1:
+                _fail(
+                    group[0], error if isinstance(error, StorageError) else StorageError(_words(error)), error
+                )
+                return
+            for request in group:
+                await self._write([request])
+        else:
+            for request, outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, WrongExpectedVersion):
+                    _fail(request, outcome, None)
+                elif not request.done.done():
+                    request.done.set_result(outcome)
+
+    async def _transaction(self, group: list[Request]) -> list[list[Appended] | WrongExpectedVersion]:
+        async with self._pool.acquire() as conn, conn.transaction():
+            await log.lock(conn, self.tenant)
+            now = self._clock()
+            reads = list({i.stream for r in group for i in r.items if isinstance(i, Read)})
+            known = await log.known_records(conn, self.tenant, reads) if reads else {}
+            state = await log.state(
+                conn,
+                self.tenant,
+                [i.event_id for r in group for i in r.items if isinstance(i, NewEvent)],
+                list({i.stream for r in group for i in r.items} | {s for r in group for s in r.expected}),
+            )
+            writer = _Writer(self.tenant, state, known)
+            outcomes = [writer.take(request) for request in group]
+            if writer.rows:
+                await log.insert(conn, self.tenant, writer.rows, now)
+            await log.remember_reads(conn, self.tenant, writer.reads, now)
+            for request, outcome in zip(group, outcomes, strict=True):
+                if request.also is not None and not isinstance(outcome, WrongExpectedVersion):
+                    await request.also(conn)
+        self.head = max(self.head, writer.state.head)
+        return outcomes
+
+
+class _Writer:
+    """Gives positions and versions to a group of requests, under the lock."""
+
+    def __init__(self, tenant: str, state: State, known: dict[str, KnownRecord]) -> None:
+        self.tenant = tenant
+        self.state = state
+        self.known = known
+        self.rows: list[tuple[int, int, NewEvent]] = []
+        self.reads: list[tuple[Read, int]] = []
+
+    def take(self, request: Request) -> list[Appended] | WrongExpectedVersion:
+        try:
+            log.check(request.expected, self.state.versions)
+        except WrongExpectedVersion as error:
+            return error
+        return [self._place(item) for item in request.items]
+
+    def _place(self, item: Item) -> Appended:
+        if isinstance(item, NewEvent):
+            return self._add(item)
+        known = self.known[item.stream]
+        event = log.judge(item, known, self.tenant, self.state.head)
+        placed = Appended(known.event_id or item.correlation_id, None) if event is None else self._add(event)
+        known.ended = max(known.ended, self.state.head)
+        self.reads.append((item, self.state.head))
+        return placed
+
+    def _add(self, event: NewEvent) -> Appended:
+        if event.event_id in self.state.stored:
+            return Appended(event.event_id, None)
+        self.state.stored.add(event.event_id)
+        self.state.head += 1
+        self.state.versions[event.stream] += 1
+        self.rows.append((self.state.head, self.state.versions[event.stream], event))
+        return Appended(event.event_id, self.state.head)
+
+
+def _fail(request: Request, error: BaseException, cause: BaseException | None) -> None:
+    if not request.done.done():
+        error.__cause__ = cause
+        request.done.set_exception(error)
+
+
+def _words(error: BaseException) -> str:
+    """What the database said, without any value of a row."""
+    return f"the database refused the append ({type(error).__name__})"

@@ -1,0 +1,78 @@
+"""Connections: the pool of the stages, the owner's connection, and foreign errors mapped in one place."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from daemon.domain.errors import DatabaseUnreachable, StorageError
+
+if TYPE_CHECKING:
+    Connection = asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]
+else:
+    Connection = object  # asyncpg takes no type arguments at run time
+
+SEARCH_PATH: Final = "toveis, views"
+ROLE: Final = "toveis_daemon"
+UNREACHABLE: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    TimeoutError,
+)
+
+
+async def _as_daemon(connection: Connection) -> None:
+    await connection.execute(f"SET ROLE {ROLE}")
+
+
+async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.Pool[Any]":
+    """The stages' pool: every connection runs as `toveis_daemon`. Raises DatabaseUnreachable."""
+    async with unreachable():
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            timeout=10,
+            command_timeout=60,
+            setup=_as_daemon if role else None,
+            reset=_no_reset,
+            server_settings={"search_path": SEARCH_PATH, "application_name": "toveis"},
+        )
+
+
+async def _no_reset(connection: Connection) -> None:
+    """Our statements leave nothing behind in a session, so a connection goes back as it is."""
+
+
+@asynccontextmanager
+async def owner(dsn: str) -> AsyncIterator[Connection]:
+    """A connection with the rights of the login: migrations, rebuilds. Raises DatabaseUnreachable."""
+    async with unreachable():
+        connection = await asyncpg.connect(
+            dsn, timeout=10, server_settings={"search_path": SEARCH_PATH, "application_name": "toveis"}
+        )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def unreachable() -> AsyncIterator[None]:
+    """Map everything that means 'there is no database now' onto DatabaseUnreachable."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise DatabaseUnreachable(
+            "the database does not answer; is it running, and is database.dsn right?"
+        ) from error
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise StorageError("the database refused the login; see database.dsn") from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise StorageError("the database of database.dsn does not exist; create it first") from error

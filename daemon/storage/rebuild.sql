@@ -1,0 +1,22 @@
+-- name: next_path
+SET LOCAL search_path = views_next, toveis
+
+-- name: own_path
+SET LOCAL search_path = toveis, views
+
+-- name: block
+SET LOCAL lock_timeout = '5s';
+LOCK TABLE views.progress IN EXCLUSIVE MODE
+
+-- name: swap
+DROP SCHEMA IF EXISTS views_previous CASCADE;
+ALTER SCHEMA views RENAME TO views_previous;
+ALTER SCHEMA views_next RENAME TO views
+
+-- name: has_previous
+SELECT to_regnamespace('views_previous') IS NOT NULL
+
+-- name: roll_back
+ALTER SCHEMA views RENAME TO views_next;
+ALTER SCHEMA views_previous RENAME TO views;
+ALTER SCHEMA views_next RENAME TO views_previous

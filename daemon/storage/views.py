@@ -1,0 +1,245 @@
+"""The views in the database: load what a page of events names, write what the fold changed, read what a stage asks."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from daemon.domain.errors import CheckpointMoved
+from daemon.domain.events import Event, RecordsLinked, decision_of
+from daemon.domain.streams import PROPSTREET, VITEC, parse_record_stream
+from daemon.storage.connection import Connection
+from daemon.storage.queries import queries
+from projections.commands import TYPES as COMMAND_TYPES
+from projections.commands import CommandRow
+from projections.entity import Entity
+from projections.views import VIEWS, Change, Fold, Row
+
+_sql: Final = queries("views")
+_progress: Final = queries("progress", "projections")
+_views: Final = {name: queries(name, "projections") for name in VIEWS}
+_entities: Final = msgspec.json.Decoder(Entity)
+_commands: Final = msgspec.json.Decoder(CommandRow)
+_rows: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    name: msgspec.json.Decoder(kind) for name, kind in VIEWS.items()
+}
+
+
+class Need(msgspec.Struct, frozen=True):
+    """A record that must be read again; `need` is the event that says so."""
+
+    category: str
+    vendor: str
+    external_id: str
+    kind: str | None
+    need: int
+    dormant: bool
+
+
+async def progress(conn: Connection, tenant: str) -> tuple[int, str] | None:
+    """The projector's position and the digest of what it folded with; None before the first page."""
+    row = await conn.fetchrow(_progress["read"], tenant)
+    return None if row is None else (row["position"], row["digest"])
+
+
+async def position(conn: Connection, tenant: str) -> int:
+    """How far the views have come in the log."""
+    found = await progress(conn, tenant)
+    return 0 if found is None else found[0]
+
+
+async def load(conn: Connection, fold: Fold, events: Sequence[Event]) -> None:
+    """Put at hand what these events name, and nothing else."""
+    names = _names(events)
+    known = await conn.fetch(
+        _sql["entities_of_records"],
+        fold.tenant,
+        [category for category, _, _ in names.records],
+        [vendor for _, vendor, _ in names.records],
+        [record for _, _, record in names.records],
+    )
+    wanted = names.entities | {row["entity"] for row in known}
+    fold.entities.aliases = await aliases(conn, fold.tenant, wanted)
+    wanted = {fold.entities.aliases.get(name, name) for name in wanted}
+    fold.entities.by_id.clear()
+    fold.entities.by_record.clear()
+    for entity in await entities(conn, fold.tenant, wanted):
+        fold.entities.add(entity)
+    fold.commands = {
+        row.command: row
+        for row in map(_commands.decode, await _column(conn, "commands", fold.tenant, list(names.commands)))
+    }
+
+
+class _Names(msgspec.Struct):
+    records: set[tuple[str, str, str]]
+    entities: set[str]
+    commands: set[str]
+
+
+class _Command(msgspec.Struct):
+    command: str
+
+
+_command: Final = msgspec.json.Decoder(_Command)
+
+
+def _names(events: Iterable[Event]) -> _Names:
+    names = _Names(set(), set(), set())
+    for event in events:
+        record = parse_record_stream(event.stream)
+        if record is not None:
+            names.records.add(record)
+            continue
+        category, _, entity = event.stream.partition(":")
+        names.entities.add(entity)
+        if event.type == RecordsLinked.__name__:
+            link = decision_of(event)
+            assert isinstance(link, RecordsLinked)
+            names.records |= {(category, VITEC, link.vitec), (category, PROPSTREET, link.propstreet)}
+            names.entities.add(link.entity)
+        elif event.type in COMMAND_TYPES:
+            names.commands.add(_command.decode(event.data).command)
+    return names
+
+
+async def aliases(conn: Connection, tenant: str, names: Iterable[str]) -> dict[str, str]:
+    """Younger ids among `names` with the entity that each resolves to, however often it was absorbed."""
+    found: dict[str, str] = {}
+    asked = set(names)
+    while asked:
+        rows = await conn.fetch(_sql["aliases"], tenant, list(asked))
+        found.update({row["alias"]: row["entity"] for row in rows})
+        asked = {row["entity"] for row in rows} - found.keys()
+    for alias in found:
+        while found[alias] in found:
+            found[alias] = found[found[alias]]
+    return found
+
+
+async def entities(conn: Connection, tenant: str, names: Iterable[str]) -> list[Entity]:
+    """The states of some entities; unknown names are left out."""
+    return [_entities.decode(text) for text in await _column(conn, "states", tenant, list(names))]
+
+
+async def resolve(conn: Connection, tenant: str, name: str) -> Entity | None:
+    """The entity of this id, or the one that absorbed it."""
+    found = await aliases(conn, tenant, [name])
+    states = await entities(conn, tenant, [found.get(name, name)])
+    return states[0] if states else None
+
+
+async def entity_of_record(
+    conn: Connection, tenant: str, category: str, vendor: str, external_id: str
+) -> Entity | None:
+    """The entity that a vendor's record belongs to."""
+    rows = await conn.fetch(_sql["entities_of_records"], tenant, [category], [vendor], [external_id])
+    found = await entities(conn, tenant, [row["entity"] for row in rows])
+    return found[0] if found else None
+
+
+async def entities_of_records(
+    conn: Connection, tenant: str, records: Sequence[tuple[str, str, str]]
+) -> set[str]:
+    """The ids of the entities of some records (category, vendor, external id)."""
+    rows = await conn.fetch(
+        _sql["entities_of_records"],
+        tenant,
+        [category for category, _, _ in records],
+        [vendor for _, vendor, _ in records],
+        [record for _, _, record in records],
+    )
+    return {row["entity"] for row in rows}
+
+
+async def candidates(
+    conn: Connection, tenant: str, category: str, vendor: str, keys: Sequence[str]
+) -> list[Entity]:
+    """The entities whose record at `vendor` has one of the keys."""
+    rows = await conn.fetch(_sql["entities_with_keys"], tenant, category, list(keys), vendor)
+    return await entities(conn, tenant, [row["entity"] for row in rows])
+
+
+async def unsealed(conn: Connection, tenant: str) -> list[str]:
+    """Entities with a field that means the same on both sides and is not yet the base."""
+    return [row["entity"] for row in await conn.fetch(_sql["unsealed"], tenant)]
+
+
+async def unlinked(conn: Connection, tenant: str) -> list[str]:
+    """Entities that only one vendor has, and that do not wait for their release."""
+    return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant)]
+
+
+async def needs(conn: Connection, tenant: str, vendor: str, limit: int = 500) -> list[Need]:
+    """The records of a vendor that must be read again, the oldest need first."""
+    return [Need(*row) for row in await conn.fetch(_sql["needs"], tenant, vendor, limit)]
+
+
+async def due_commands(conn: Connection, tenant: str, now: datetime, limit: int = 100) -> list[CommandRow]:
+    """The commands that may be sent now, in the order in which they became due."""
+    return [_commands.decode(row[0]) for row in await conn.fetch(_sql["due_commands"], tenant, now, limit)]
+
+
+async def next_due(conn: Connection, tenant: str, now: datetime) -> datetime | None:
+    """When the next waiting command becomes due."""
+    due: datetime | None = await conn.fetchval(_sql["next_due"], tenant, now)
+    return due
+
+
+async def flying_commands(conn: Connection, tenant: str) -> list[CommandRow]:
+    """The commands that left and have no outcome."""
+    return [_commands.decode(row[0]) for row in await conn.fetch(_sql["flying_commands"], tenant)]
+
+
+async def counts(conn: Connection, tenant: str) -> dict[str, int]:
+    """How many commands are open, held and dead, and how many entities are held or wait for their release."""
+    row = await conn.fetchrow(_sql["counts"], tenant)
+    assert row is not None
+    return {
+        **dict(row),
+        "held_entities": await conn.fetchval(_sql["held_entities"], tenant),
+        "waiting": await conn.fetchval(_sql["waiting"], tenant),
+    }
+
+
+async def advance(
+    conn: Connection, tenant: str, change: Change, before: int, after: int, digest: str
+) -> None:
+    """Write a page's change and move the checkpoint, in the caller's transaction; raises CheckpointMoved."""
+    held = await conn.fetchval(_progress["lock"], tenant)
+    # Read again: while we waited for the row, a rebuild may have put another schema in its place.
+    if (held or 0) != before or await position(conn, tenant) != before:
+        raise CheckpointMoved("another projector has moved this tenant's views")
+    for view, keys in change.delete.items():
+        if keys:
+            await conn.execute(_views[view]["delete"], tenant, keys)
+    for view, rows in change.insert.items():
+        await write(conn, view, rows)
+    await conn.execute(_progress["write"], tenant, after, digest)
+
+
+async def write(conn: Connection, view: str, rows: Sequence[Row]) -> None:
+    """Insert rows into a view."""
+    if rows:
+        await conn.execute(_views[view]["insert"], msgspec.json.encode(rows).decode())
+
+
+async def create(conn: Connection) -> None:
+    """Make every view's table in the schema that comes first on the search path."""
+    for statements in (*_views.values(), _progress):
+        await conn.execute(statements["create"])
+
+
+async def live_rows(conn: Connection, view: str, tenant: str) -> list[Row]:
+    """All rows of a view as they stand."""
+    return [_rows[view].decode(row[0]) for row in await conn.fetch(_views[view]["all"], tenant)]
+
+
+async def set_progress(conn: Connection, tenant: str, position: int, digest: str) -> None:
+    """Write the projector's checkpoint without a page."""
+    await conn.execute(_progress["write"], tenant, position, digest)
+
+
+async def _column(conn: Connection, name: str, tenant: str, keys: list[str]) -> list[str]:
+    return [row[0] for row in await conn.fetch(_sql[name], tenant, keys)]

@@ -1,0 +1,86 @@
+"""Working knowledge beside the log: checkpoints, cursors, read intervals. Losing it costs reads, never facts."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from daemon.storage.connection import Connection
+from daemon.storage.queries import queries
+
+_sql: Final = queries("working")
+
+TICK: Final = timedelta(seconds=2)
+"""The coarsest time stamp of a vendor, with a margin: a record is read again once this long after it was listed,
+so that a second edit under the same stamp is seen too."""
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a poll has come. `complete` is the log's head when the newest complete poll was sent; None before any."""
+
+    cursor: str | None
+    complete: int | None
+    started_at: datetime
+    looked_at: datetime | None
+
+
+class KnownRead(msgspec.Struct, frozen=True):
+    """When a record was last read, and what a change list last said of it, and since when it says so."""
+
+    stream: str
+    started: int
+    ended: int
+    listed: str | None
+    listed_at: datetime | None
+    read_at: datetime | None
+
+    def settled(self) -> bool:
+        """What the list said was read after its time stamp could still have stood for a later edit."""
+        return self.listed_at is None or (self.read_at is not None and self.read_at >= self.listed_at + TICK)
+
+
+async def checkpoint(conn: Connection, tenant: str, processor: str) -> int:
+    """A processor's progress in the log."""
+    position: int | None = await conn.fetchval(_sql["checkpoint"], tenant, processor)
+    return position or 0
+
+
+async def move_checkpoint(conn: Connection, tenant: str, processor: str, position: int) -> None:
+    """Move a processor's progress."""
+    await conn.execute(_sql["move_checkpoint"], tenant, processor, position)
+
+
+async def open_cursor(conn: Connection, tenant: str, source: str, now: datetime) -> Cursor:
+    """The cursor of a source; a new one remembers when its first poll began."""
+    await conn.execute(_sql["open_cursor"], tenant, source, now)
+    row = await conn.fetchrow(_sql["cursor"], tenant, source)
+    assert row is not None
+    return Cursor(*row)
+
+
+async def move_cursor(conn: Connection, tenant: str, source: str, cursor: str | None) -> None:
+    """Move a cursor, in the transaction of the events that it covers."""
+    await conn.execute(_sql["move_cursor"], tenant, source, cursor)
+
+
+async def complete_cursor(conn: Connection, tenant: str, source: str, started: int, now: datetime) -> None:
+    """A poll has seen everything that changed before it was sent."""
+    await conn.execute(_sql["complete_cursor"], tenant, source, started, now)
+
+
+async def cursors(conn: Connection, tenant: str) -> dict[str, Cursor]:
+    """All cursors of a tenant by source."""
+    return {
+        row["source"]: Cursor(*list(row.values())[1:]) for row in await conn.fetch(_sql["cursors"], tenant)
+    }
+
+
+async def reads(conn: Connection, tenant: str, streams: Sequence[str]) -> dict[str, KnownRead]:
+    """What is known of the reads of some records."""
+    return {row["stream"]: KnownRead(*row) for row in await conn.fetch(_sql["reads"], tenant, streams)}
+
+
+async def tell_views(conn: Connection, tenant: str) -> None:
+    """Wake those who wait for the views, at commit."""
+    await conn.execute(_sql["tell_views"], tenant)

@@ -1,0 +1,31 @@
+-- name: checkpoint
+SELECT position FROM checkpoints WHERE tenant = $1 AND processor = $2
+
+-- name: move_checkpoint
+INSERT INTO checkpoints (tenant, processor, position) VALUES ($1, $2, $3)
+    ON CONFLICT (tenant, processor) DO UPDATE SET position = excluded.position
+
+-- name: cursor
+SELECT cursor, complete, started_at, looked_at FROM cursors WHERE tenant = $1 AND source = $2
+
+-- name: open_cursor
+INSERT INTO cursors (tenant, source, started_at) VALUES ($1, $2, $3)
+    ON CONFLICT (tenant, source) DO NOTHING
+
+-- name: move_cursor
+UPDATE cursors SET cursor = coalesce($3, cursor) WHERE tenant = $1 AND source = $2
+
+-- name: complete_cursor
+WITH moved AS (
+    UPDATE cursors SET complete = $3, looked_at = $4 WHERE tenant = $1 AND source = $2
+)
+SELECT pg_notify('toveis_reads', $1)
+
+-- name: cursors
+SELECT source, cursor, complete, started_at, looked_at FROM cursors WHERE tenant = $1 ORDER BY source
+
+-- name: reads
+SELECT stream, started, ended, listed, listed_at, read_at FROM reads WHERE tenant = $1 AND stream = ANY ($2::text[])
+
+-- name: tell_views
+SELECT pg_notify('toveis_views', $1)

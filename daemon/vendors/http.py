@@ -1,0 +1,299 @@
+"""The one way out to a vendor: limited, timed, and every foreign error turned into one of ours in this file.
+
+Error texts name the method and the route's template only: an address, a query, a body can hold personal data.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from copy import copy
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal, Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from daemon.domain.errors import (
+    AccessDenied,
+    Duplicate,
+    NotFound,
+    NotWritable,
+    RateLimited,
+    Rejected,
+    Retryable,
+    Stale,
+    UnknownOutcome,
+    VendorError,
+)
+from daemon.vendors.limiter import Limiter, Priority
+
+T = TypeVar("T")
+
+# Called once per call with the route, the status (None without an answer) and the seconds it took.
+OnCall = Callable[[str, int | None, float], None]
+
+# What a call is for decides what its failure means: a "read" may always be repeated; a "conditional" write
+# carries an If-Match; a "create" may meet a record that is already there.
+Intent = Literal["read", "write", "conditional", "create"]
+
+# These happen before the first byte leaves, so even a write has certainly done nothing.
+NOTHING_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
+
+CONNECT_SECONDS = 10.0
+RETRY_AFTER_UNSAID = 10.0
+RETRY_AFTER_MOST = 3600.0
+FIELD_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.\[\]]{0,79}")
+SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+def utc_now() -> datetime:
+    """The machine's clock, aware."""
+    return datetime.now(UTC)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A call that a vendor offers. `template` is its path with named segments: `/api/v1/projects/{id}`."""
+
+    method: str
+    template: str
+    intent: Intent = "read"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+    def path(self, segments: Mapping[str, str]) -> str:
+        """The template with each segment quoted whole; ValueError on one that would name another route."""
+        return self.template.format_map({name: _quoted(text) for name, text in segments.items()})
+
+    def unanswered(self, what: str, status: int | None = None) -> VendorError:
+        """The error for a call that left and brought nothing usable back: only a read may be repeated."""
+        error = Retryable if self.intent == "read" else UnknownOutcome
+        return error(f"{self}: {what}", status=status)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A successful answer. A 204 reads as JSON `null`."""
+
+    route: Route
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def decoded(self, decoder: msgspec.json.Decoder[T]) -> T:
+        """The body as the decoder's type. A body that is not that JSON counts as no answer at all."""
+        try:
+            self.body.decode()  # Raw values are skipped over, not looked into: broken UTF-8 must show here
+            return decoder.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self.unreadable() from None
+
+    def unreadable(self) -> VendorError:
+        """The error for an answer that makes no sense: Retryable for a read, UnknownOutcome for a write."""
+        return self.route.unanswered(f"unreadable answer with {self.status}", self.status)
+
+
+class Endpoint:
+    """A vendor's address behind a limiter. Every call of both clients passes through `call`.
+
+    `timeout` is in seconds, for one call from leaving the limiter to the last byte. `clock` is only asked to
+    read a Retry-After that is a date. The session must not follow cookies from one tenant to another.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        limiter: Limiter,
+        *,
+        timeout: float = 30.0,
+        clock: Callable[[], datetime] = utc_now,
+        on_call: OnCall | None = None,
+    ) -> None:
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._limiter = limiter
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT_SECONDS))
+        self._clock = clock
+        self._on_call = on_call
+        self._priority = Priority.LIVE
+
+    def at(self, priority: Priority) -> Self:
+        """The same endpoint for calls of another priority."""
+        other = copy(self)
+        other._priority = priority
+        return other
+
+    async def call(
+        self,
+        route: Route,
+        *,
+        segments: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One call; `body` leaves as JSON, `form` as a form. Raises a VendorError for all but a 2xx.
+
+        Retryable, RateLimited: try later. UnknownOutcome: look before repeating. Rejected: refused for good.
+        """
+        url = URL(self._base_url + route.path(segments or {}), encoded=True)
+        sent = {"Accept": "application/json", **(headers or {})}
+        data: bytes | Mapping[str, str] | None = form
+        if body is not None:
+            data = _json(route, body)
+            sent["Content-Type"] = "application/json"
+        async with self._limiter.slot(self._priority):
+            answer = await self._exchange(route, url, query, sent, data)
+            self._heed(answer)
+        if answer.status >= 300:
+            raise self._refusal(answer)
+        return answer
+
+    async def _exchange(
+        self,
+        route: Route,
+        url: URL,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        data: bytes | Mapping[str, str] | None,
+    ) -> Answer:
+        status = None
+        started = time.perf_counter()
+        try:
+            async with self._session.request(
+                route.method,
+                url,
+                params=query,
+                headers=headers,
+                data=data,
+                timeout=self._timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+            ) as response:
+                status = response.status
+                return Answer(route, status, response.headers, await _body(response))
+        except NOTHING_SENT:
+            raise Retryable(f"{route}: no connection") from None
+        except TimeoutError:
+            raise route.unanswered("timed out") from None
+        except (aiohttp.ClientError, OSError):
+            raise route.unanswered("the connection broke") from None
+        finally:
+            if self._on_call:
+                self._on_call(str(route), status, time.perf_counter() - started)
+
+    def _heed(self, answer: Answer) -> None:
+        """Pauses all users of the limiter when the vendor says that the limit is reached."""
+        if (wait := self._retry_after(answer)) is not None:
+            self._limiter.pause(wait)
+        elif answer.headers.get("RateLimit-Remaining") == "0":
+            self._limiter.pause(_seconds(answer.headers.get("RateLimit-Reset")) or 0.0)
+
+    def _refusal(self, answer: Answer) -> VendorError:
+        route, status = answer.route, answer.status
+        if (wait := self._retry_after(answer)) is not None:
+            return RateLimited(f"{route} answered {status}", retry_after=wait, status=status)
+        if status >= 500:
+            return route.unanswered(f"answered {status}", status)
+        reason = ", ".join(_refused_fields(answer.body))
+        message = f"{route} answered {status}" + (f" for {reason}" if reason else "")
+        return _rejection(route.intent, status)(message, status=status, reason=reason)
+
+    def _retry_after(self, answer: Answer) -> float | None:
+        """Seconds to wait after a 429, or a 503 that says how long; None for every other answer."""
+        said = answer.headers.get("Retry-After")
+        match answer.status:
+            case 429:
+                wait = self._seconds_until(said, answer)
+                return RETRY_AFTER_UNSAID if wait is None else wait
+            case 503:
+                return self._seconds_until(said, answer)
+        return None
+
+    def _seconds_until(self, said: str | None, answer: Answer) -> float | None:
+        if (seconds := _seconds(said)) is not None or said is None:
+            return seconds
+        # A date is measured against the vendor's own clock when the answer carries it.
+        moment, sent = _http_date(said), _http_date(answer.headers.get("Date", ""))
+        if moment is None:
+            return None
+        return min(max(0.0, (moment - (sent or self._clock())).total_seconds()), RETRY_AFTER_MOST)
+
+
+def _rejection(intent: Intent, status: int) -> type[Rejected]:
+    match status, intent:
+        case ((401 | 403), _):
+            return AccessDenied
+        case 404, _:
+            return NotFound
+        case ((409 | 412), "conditional"):
+            return Stale
+        case ((409 | 412), "create"):
+            return Duplicate
+    return Rejected
+
+
+def _quoted(text: str) -> str:
+    # An empty segment would turn `DELETE /contacts/{id}` into a call on the whole list, dots on its parent.
+    if text in ("", ".", ".."):
+        raise ValueError("a path segment must be an id")
+    return quote(text, safe="")
+
+
+def _json(route: Route, body: object) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # half of a surrogate pair: no JSON can hold it
+        raise NotWritable(f"{route}: a text is not valid Unicode") from None
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        body = await response.read()
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        if response.status < 300:
+            raise
+        return b""  # refused, and the status alone says how
+    return b"null" if response.status == 204 else body
+
+
+class _Problem(msgspec.Struct):
+    """Both vendors' refusals: problem+json `errors` (Propstreet), `modelState` (Vitec)."""
+
+    errors: dict[str, msgspec.Raw] | None = None
+    model_state: dict[str, msgspec.Raw] | None = msgspec.field(default=None, name="modelState")
+
+
+_PROBLEM = msgspec.json.Decoder(_Problem)
+
+
+def _refused_fields(body: bytes) -> list[str]:
+    try:
+        problem = _PROBLEM.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []
+    names = {*(problem.errors or ()), *(problem.model_state or ())}
+    return sorted(name for name in names if FIELD_NAME.fullmatch(name))
+
+
+def _seconds(said: str | None) -> float | None:
+    if said is None or not SECONDS.fullmatch(said.strip()):
+        return None
+    return min(float(said), RETRY_AFTER_MOST)
+
+
+def _http_date(said: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

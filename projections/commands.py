@@ -1,0 +1,136 @@
+"""The view of commands: the outbox, and what became of every write."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from daemon.domain.events import (
+    CommandAttempted,
+    CommandDeadLettered,
+    CommandFailed,
+    CommandHeld,
+    CommandIssued,
+    CommandSucceeded,
+    CommandSuperseded,
+    CommandUnknown,
+    Event,
+    decision_of,
+)
+
+State = Literal["pending", "flying", "unknown", "succeeded", "failed", "superseded", "held", "dead"]
+OPEN: frozenset[State] = frozenset(("pending", "flying", "unknown"))
+
+
+class CommandRow(msgspec.Struct, frozen=True):
+    """One command. `fields` names what it writes; the values stand in the log. `due_at` is None for at once."""
+
+    tenant: str
+    command: str
+    entity: str
+    category: str
+    target: str
+    record: str | None
+    fields: tuple[str, ...]
+    state: State
+    issued: int
+    position: int
+    attempts: int = 0
+    due_at: datetime | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+TYPES = frozenset(
+    kind.__name__
+    for kind in (
+        CommandIssued,
+        CommandHeld,
+        CommandAttempted,
+        CommandSucceeded,
+        CommandFailed,
+        CommandUnknown,
+        CommandSuperseded,
+        CommandDeadLettered,
+    )
+)
+
+
+def evolve(tenant: str, rows: dict[str, CommandRow], event: Event) -> str | None:
+    """Fold one event into the rows at hand; the id of the command that it was about, or None."""
+    if event.type not in TYPES:
+        return None
+    match decision_of(event):
+        case CommandIssued() as d:
+            rows[d.command] = CommandRow(
+                tenant,
+                d.command,
+                d.entity,
+                d.category,
+                d.target,
+                d.record,
+                tuple(sorted(d.want)),
+                "pending",
+                event.position,
+                event.position,
+            )
+            return d.command
+        case CommandHeld() as d:
+            rows[d.command] = CommandRow(
+                tenant,
+                d.command,
+                d.entity,
+                d.category,
+                d.target,
+                d.record,
+                tuple(sorted(d.want)),
+                "held",
+                event.position,
+                event.position,
+                reason=d.reason,
+                detail=d.detail,
+            )
+            return d.command
+        case (
+            CommandAttempted()
+            | CommandSucceeded()
+            | CommandFailed()
+            | CommandUnknown()
+            | CommandSuperseded()
+            | CommandDeadLettered()
+        ) as d:
+            row = rows.get(d.command)
+            if row is not None:
+                rows[d.command] = _outcome(row, d, event.position)
+                return d.command
+    return None
+
+
+Outcome = (
+    CommandAttempted
+    | CommandSucceeded
+    | CommandFailed
+    | CommandUnknown
+    | CommandSuperseded
+    | CommandDeadLettered
+)
+
+
+def _outcome(row: CommandRow, decision: Outcome, position: int) -> CommandRow:
+    change = msgspec.structs.replace
+    match decision:
+        case CommandAttempted(attempt=attempt):
+            return change(row, state="flying", attempts=attempt, position=position, due_at=None)
+        case CommandSucceeded(record=record):
+            return change(row, state="succeeded", record=record, position=position, reason=None)
+        case CommandFailed(reason=reason, retry_at=None):
+            return change(row, state="failed", position=position, reason=reason)
+        case CommandFailed(reason=reason, retry_at=retry_at):
+            return change(row, state="pending", position=position, reason=reason, due_at=retry_at)
+        case CommandUnknown(reason=reason, retry_at=retry_at):
+            state: State = "failed" if row.record is not None else "unknown"
+            return change(row, state=state, position=position, reason=reason, due_at=retry_at)
+        case CommandSuperseded(reason=reason):
+            return change(row, state="superseded", position=position, reason=reason)
+        case CommandDeadLettered(reason=reason):
+            return change(row, state="dead", position=position, reason=reason)

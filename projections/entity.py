@@ -1,0 +1,164 @@
+"""The state of one entity: what each vendor holds, what both last agreed on, and what is on its way.
+
+These Structs are the only mutable ones: the fold owns them and works in place (a replay folds millions). Nothing
+outside the fold changes them, and every one is rebuilt from the log.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from daemon.domain.events import Half, Want
+from daemon.domain.fields import Value
+
+NO_EVENT: Final = UUID(int=0)
+
+# An attempt whose outcome was unknown stays under suspicion this long: three request time-outs.
+RECENT: Final = timedelta(seconds=90)
+
+
+class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a vendor holds in one field: the value, when it came to be (an upper bound), and the event that brought it."""
+
+    value: Value
+    since: datetime | None
+    position: int
+
+
+class Base(msgspec.Struct, frozen=True):
+    """What each side held when both last meant the same; each side is compared with its own half."""
+
+    vitec: Half
+    propstreet: Half
+
+    def half(self, vendor: str) -> Half:
+        """The half of one side."""
+        return self.vitec if vendor == "vitec" else self.propstreet
+
+
+def base_of(vendor: str, here: Half, there: Half) -> Base:
+    """A base from the half of `vendor` and that of the other side."""
+    return Base(vitec=here, propstreet=there) if vendor == "vitec" else Base(vitec=there, propstreet=here)
+
+
+class Head(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The newest accepted content: vendor time, etag, read interval, and the event that holds the payload."""
+
+    time: datetime | None = None
+    etag: str | None = None
+    started: int = 0
+    ended: int = 0
+    event: int = 0
+
+
+class Attempt(msgspec.Struct, omit_defaults=True):
+    """A write that left. flying: no outcome yet; open: the outcome is unknown; recent: a later read settled it."""
+
+    command: str
+    position: int
+    want: dict[str, Want]
+    etag: str | None = None
+    vendor_time: datetime | None = None
+    state: Literal["flying", "open", "recent"] = "flying"
+    unknown: int = 0
+    unknown_at: datetime | None = None
+    doubted: list[str] = []
+
+
+class Push(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Content that came by webhook while a write was in flight, kept until its outcome."""
+
+    position: int
+    fields: dict[str, Value]
+    time: datetime | None
+    etag: str | None
+    recorded_at: datetime
+    removed: bool = False
+    reference: str | None = None
+
+
+class Side(msgspec.Struct, omit_defaults=True):
+    """One vendor's record of the entity."""
+
+    record: str
+    seen: int
+    version: int = 0
+    shadow: dict[str, Shadow] = {}
+    head: Head = Head()
+    need: int | None = None
+    doubt: dict[str, int] = {}
+    attempts: list[Attempt] = []
+    kept: list[Push] = []
+    restored: bool = False
+    gone: int | None = None
+    reference: str | None = None
+    domain: str | None = None
+    kind: str | None = None
+    flags: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    first: bool = True
+    unreadable: int | None = None
+
+    def busy(self) -> bool:
+        """A write to this record is in flight or its outcome is unknown."""
+        return any(attempt.state != "recent" for attempt in self.attempts)
+
+
+class Pending(msgspec.Struct, omit_defaults=True):
+    """A command that was issued and has no final outcome. `record` is None for a create."""
+
+    command: str
+    want: dict[str, Want]
+    record: str | None = None
+    etag: str | None = None
+    reference: str | None = None
+    state: Literal["pending", "flying", "unknown"] = "pending"
+    attempts: int = 0
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """A field that is not written while its source value stays: the command that was held or refused."""
+
+    command: str
+    position: int
+
+
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why the entity waits for the operator."""
+
+    reason: str
+    fingerprint: str
+    position: int
+    candidates: tuple[str, ...] = ()
+
+
+class Entity(msgspec.Struct, omit_defaults=True):
+    """What the two vendors' records describe together. `cause` and `correlation` are those of its newest event."""
+
+    id: str
+    category: str
+    seen: int = 0
+    position: int = 0
+    version: int = 0
+    cause: UUID = NO_EVENT
+    correlation: UUID = NO_EVENT
+    sides: dict[str, Side] = {}
+    base: dict[str, Base] = {}
+    linked: int | None = None
+    rule: str | None = None
+    creating: dict[str, Attempt] = {}
+    pending: dict[str, Pending] = {}
+    blocked: dict[str, dict[str, Blocked]] = {}
+    hold: Hold | None = None
+    tombstone: str | None = None
+
+    def changed(self, vendor: str, field: str) -> bool:
+        """The present value of this side is not the one in its half of the base. Never by comparing values."""
+        base = self.base.get(field)
+        return base is None or self.sides[vendor].shadow[field].position != base.half(vendor).position
+
+    def busy(self) -> bool:
+        """A write for this entity is in flight, or its outcome is unknown."""
+        return bool(self.creating) or any(side.busy() for side in self.sides.values())

@@ -1,0 +1,361 @@
+"""The fold: events in the order of the log become entities. Live projection and replay run this same code."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from daemon.domain.errors import UntranslatablePayload
+from daemon.domain.events import (
+    NOTIFIED,
+    OBSERVED,
+    CommandAttempted,
+    CommandDeadLettered,
+    CommandFailed,
+    CommandHeld,
+    CommandIssued,
+    CommandSucceeded,
+    CommandSuperseded,
+    CommandUnknown,
+    Decision,
+    EntityHeld,
+    EntityReleased,
+    Event,
+    FieldsAgreed,
+    Reading,
+    RecordRemoved,
+    RecordsLinked,
+    RecordsUnlinked,
+    Want,
+    decision_of,
+    known,
+    reading_of,
+)
+from daemon.domain.fields import same
+from daemon.domain.streams import PROPSTREET, VITEC, entity_id, parse_record_stream
+from daemon.mappings import lens
+from daemon.mappings.lens import Content, Options
+from projections.entity import Attempt, Base, Blocked, Entity, Hold, Pending, Side
+from projections.merge import Observation, Rules, lose_sight, observe, release_kept
+
+ETAGS: Final = {VITEC: False, PROPSTREET: True}
+
+
+class _Envelope(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_envelopes: Final = msgspec.json.Decoder(_Envelope)
+
+
+def payload_of(event: Event, reading: Reading) -> bytes:
+    """The record's own JSON: the whole data, or the part of a webhook's envelope that holds the record."""
+    if reading.inside is None:
+        return event.data.encode()
+    return bytes(_envelopes.decode(event.data).data)
+
+
+def content_of(event: Event, reading: Reading, options: Options) -> Content:
+    """An observation translated by the lens of its record; raises UntranslatablePayload."""
+    names = parse_record_stream(event.stream)
+    if names is None:
+        raise UntranslatablePayload(f"event {event.position} is an observation outside a record's stream")
+    category, vendor, _ = names
+    return lens(vendor, category).get(payload_of(event, reading), options)
+
+
+class Entities:
+    """The entities at hand, by id and by record, with what the fold touched since `clear`.
+
+    A replay starts with none and keeps all; the live projector loads those that a page of events names.
+    """
+
+    def __init__(self, tenant: str, options: Options) -> None:
+        self.tenant = tenant
+        self.options = options
+        self.by_id: dict[str, Entity] = {}
+        self.by_record: dict[tuple[str, str, str], str] = {}
+        self.aliases: dict[str, str] = {}
+        self.touched: set[str] = set()
+        self.merged: set[str] = set()
+        self._rules: dict[tuple[str, str], Rules] = {}
+
+    def clear(self) -> None:
+        """Forget what was touched; what is at hand stays."""
+        self.touched.clear()
+        self.merged.clear()
+
+    def add(self, entity: Entity) -> None:
+        """Put an entity at hand."""
+        self.by_id[entity.id] = entity
+        for vendor, side in entity.sides.items():
+            self.by_record[entity.category, vendor, side.record] = entity.id
+
+    def rules(self, vendor: str, category: str) -> Rules:
+        """Equality and reshapes of one vendor's mapping."""
+        if (vendor, category) not in self._rules:
+            self._rules[vendor, category] = rules_of(vendor, category, self.options)
+        return self._rules[vendor, category]
+
+    def resolve(self, entity: str) -> Entity | None:
+        """The entity of this id, or the older one that it was merged into."""
+        while entity in self.aliases:
+            entity = self.aliases[entity]
+        return self.by_id.get(entity)
+
+    def of_record(self, category: str, vendor: str, record: str, position: int) -> tuple[Entity, Side]:
+        """The entity and the side of a record; both are new when it was never seen."""
+        known_id = self.by_record.get((category, vendor, record))
+        entity = self.resolve(known_id) if known_id else None
+        if entity is None:
+            entity = Entity(entity_id(self.tenant, category, vendor, record), category, seen=position)
+            entity.sides[vendor] = Side(record, seen=position)
+            self.add(entity)
+        return entity, entity.sides[vendor]
+
+    def evolve(self, event: Event) -> None:
+        """Fold one event; raises UnknownEventError for one that this program does not know."""
+        known(event)
+        names = parse_record_stream(event.stream)
+        if names is not None:
+            self._evolve_record(event, *names)
+        elif event.type not in (OBSERVED, NOTIFIED):
+            self._evolve_entity(event, decision_of(event))
+
+    def _evolve_record(self, event: Event, category: str, vendor: str, record: str) -> None:
+        entity, side = self.of_record(category, vendor, record, event.position)
+        side.version = event.version
+        self._touch(entity, event)
+        match event.type:
+            case "NotificationReceived":
+                side.need = event.position
+                side.first = False
+            case "RecordObserved":
+                self._observe(event, entity, vendor, side, reading_of(event))
+            case _:
+                self._evolve_decision(event, entity, decision_of(event), side)
+
+    def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
+        side.first = side.first and reading.first
+        side.kind = reading.kind or side.kind
+        rules = self.rules(vendor, entity.category)
+        try:
+            content = content_of(event, reading, self.options)
+        except UntranslatablePayload:
+            side.unreadable = event.position
+            return
+        side.unreadable = None
+        if reading.command is not None:
+            _land_creation(entity, vendor, side, reading.command)
+        accepted = side.head.event
+        observe(entity, side, observation_of(event, reading, content), rules)
+        if side.head.event != accepted:
+            side.flags, side.domain, side.labels = content.flags, content.domain, content.labels
+
+    def _evolve_entity(self, event: Event, decision: Decision) -> None:
+        category, _, name = event.stream.partition(":")
+        if isinstance(decision, RecordsLinked):
+            entity = self._link(event, category, decision)
+        else:
+            found = self.resolve(name)
+            if found is None:
+                return
+            entity = found
+        if entity.id == name:
+            entity.version = event.version
+        self._touch(entity, event)
+        self._evolve_decision(event, entity, decision, None)
+
+    def _touch(self, entity: Entity, event: Event) -> None:
+        entity.position = event.position
+        entity.cause, entity.correlation = event.event_id, event.correlation_id
+        self.touched.add(entity.id)
+
+    def _link(self, event: Event, category: str, link: RecordsLinked) -> Entity:
+        """Bring both records under the entity of the link; the younger entity resolves to it."""
+        survivor = self.resolve(link.entity)
+        for vendor, record in ((VITEC, link.vitec), (PROPSTREET, link.propstreet)):
+            entity, side = self.of_record(category, vendor, record, event.position)
+            if survivor is None:
+                survivor = entity
+            if entity is not survivor:
+                survivor.sides[vendor] = side
+                survivor.seen = min(survivor.seen, entity.seen)
+                self._absorb(survivor, entity, vendor, record)
+        assert survivor is not None
+        return survivor
+
+    def _absorb(self, survivor: Entity, younger: Entity, vendor: str, record: str) -> None:
+        self.by_id.pop(younger.id, None)
+        self.aliases[younger.id] = survivor.id
+        self.by_record[survivor.category, vendor, record] = survivor.id
+        self.touched.discard(younger.id)
+        self.merged.add(younger.id)
+
+    def _evolve_decision(self, event: Event, entity: Entity, decision: Decision, side: Side | None) -> None:
+        match decision:
+            case RecordsLinked():
+                _evolve_link(entity, decision, event.position)
+            case RecordsUnlinked():
+                entity.tombstone = decision.reason if decision.tombstone else None
+                entity.linked = None
+            case RecordRemoved() if side is not None:
+                side.gone, side.need = event.position, None
+                side.attempts = [a for a in side.attempts if a.state == "recent"]
+            case FieldsAgreed():
+                for field, (vitec, propstreet) in decision.fields.items():
+                    entity.base[field] = Base(vitec, propstreet)
+            case EntityHeld():
+                entity.hold = Hold(decision.reason, decision.fingerprint, event.position, decision.candidates)
+            case EntityReleased():
+                entity.hold = None
+            case CommandIssued():
+                entity.pending[decision.target] = Pending(
+                    decision.command, decision.want, decision.record, decision.etag, decision.reference
+                )
+            case CommandHeld():
+                _block(entity, decision.target, decision.command, decision.want)
+            case _:
+                self._evolve_outcome(event, entity, decision)
+
+    def _evolve_outcome(self, event: Event, entity: Entity, decision: Decision) -> None:
+        match decision:
+            case CommandAttempted():
+                _attempt(entity, decision, event.position)
+            case CommandSucceeded():
+                _forget(entity, decision.command)
+            case CommandSuperseded():
+                _forget(entity, decision.command)
+                _unblock(entity, decision.command)
+            case CommandFailed():
+                self._fail(event, entity, decision)
+            case CommandUnknown():
+                _lose(entity, decision.command, event.position, event.recorded_at)
+            case CommandDeadLettered():
+                target = _target_of(entity, decision.command)
+                if target is not None:
+                    _block(entity, target, decision.command, entity.pending[target].want)
+                    self._drop_attempt(entity, decision.command)
+                    _forget(entity, decision.command)
+
+    def _fail(self, event: Event, entity: Entity, failed: CommandFailed) -> None:
+        side = self._drop_attempt(entity, failed.command)
+        if side is not None and failed.read_again:
+            side.need = event.position
+        target = _target_of(entity, failed.command)
+        if target is None:
+            return
+        if failed.retry_at is None:
+            del entity.pending[target]
+        else:
+            entity.pending[target].state = "pending"
+
+    def _drop_attempt(self, entity: Entity, command: str) -> Side | None:
+        """A definite failure: the attempt never was; the pushes kept meanwhile are folded now."""
+        for target in [t for t, attempt in entity.creating.items() if attempt.command == command]:
+            del entity.creating[target]
+        for vendor, side in entity.sides.items():
+            if any(a.command == command and a.state == "flying" for a in side.attempts):
+                side.attempts = [a for a in side.attempts if a.command != command]
+                release_kept(entity, side, self.rules(vendor, entity.category))
+                return side
+        return None
+
+
+def rules_of(vendor: str, category: str, options: Options) -> Rules:
+    """What the merge must know of a vendor's mapping of a category."""
+    mapping = lens(vendor, category)
+    return Rules(
+        vendor=vendor,
+        etags=ETAGS[vendor],
+        same=lambda field, a, b: same(field, a, b, options.region),
+        kept=lambda field, wanted, read: mapping.kept(field, wanted, read, options),
+    )
+
+
+def observation_of(event: Event, reading: Reading, content: Content) -> Observation:
+    """What the merge needs of an observation. A vendor's time is never later than our own clock's."""
+    return Observation(
+        position=event.position,
+        recorded_at=event.recorded_at,
+        fields=content.fields,
+        time=min(content.changed or event.occurred_at, event.recorded_at),
+        etag=content.etag,
+        started=reading.started,
+        verdict=reading.verdict,
+        command=reading.command,
+        removed=content.removed,
+        reference=content.reference,
+    )
+
+
+def _land_creation(entity: Entity, vendor: str, side: Side, command: str) -> None:
+    """The record that a create made is seen: the attempt now belongs to its side."""
+    attempt = entity.creating.get(vendor)
+    if attempt is not None and attempt.command == command:
+        del entity.creating[vendor]
+        attempt.state = "flying"
+        side.attempts.append(attempt)
+
+
+def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
+    entity.linked, entity.rule, entity.hold = position, link.rule, None
+    entity.base.clear()
+    if link.rule != "created":
+        entity.creating.clear()
+        entity.pending.clear()
+
+
+def _block(entity: Entity, target: str, command: str, want: dict[str, Want]) -> None:
+    blocked = entity.blocked.setdefault(target, {})
+    for field, wanted in want.items():
+        blocked[field] = Blocked(command, wanted.source_position)
+
+
+def _unblock(entity: Entity, command: str) -> None:
+    for target, blocked in list(entity.blocked.items()):
+        entity.blocked[target] = {field: b for field, b in blocked.items() if b.command != command}
+        if not entity.blocked[target]:
+            del entity.blocked[target]
+
+
+def _target_of(entity: Entity, command: str) -> str | None:
+    return next((t for t, pending in entity.pending.items() if pending.command == command), None)
+
+
+def _attempt(entity: Entity, attempted: CommandAttempted, position: int) -> None:
+    target = _target_of(entity, attempted.command)
+    if target is None:
+        return
+    pending = entity.pending[target]
+    pending.state, pending.attempts = "flying", attempted.attempt
+    attempt = Attempt(attempted.command, position, pending.want, attempted.etag, attempted.vendor_time)
+    if pending.record is None:
+        entity.creating[target] = attempt
+    else:
+        entity.sides[target].attempts.append(attempt)
+
+
+def _forget(entity: Entity, command: str) -> None:
+    target = _target_of(entity, command)
+    if target is not None:
+        del entity.pending[target]
+    for target in [t for t, attempt in entity.creating.items() if attempt.command == command]:
+        del entity.creating[target]
+
+
+def _lose(entity: Entity, command: str, position: int, at: datetime) -> None:
+    """The outcome is unknown. An update is settled by the next read; a create by looking for the record first."""
+    for attempt in entity.creating.values():
+        if attempt.command == command:
+            attempt.state, attempt.unknown, attempt.unknown_at = "open", position, at
+    for side in entity.sides.values():
+        for attempt in side.attempts:
+            if attempt.command == command and attempt.state == "flying":
+                lose_sight(side, attempt, position, at)
+    target = _target_of(entity, command)
+    if target is not None:
+        if entity.pending[target].record is None:
+            entity.pending[target].state = "unknown"
+        else:
+            del entity.pending[target]

@@ -1,0 +1,338 @@
+"""The merge: how observations and outcomes become shadows and bases, and which value wins.
+
+The rules, with the stories that forced them, stand in docs/merge-rules.md; the names here are the names there. Every
+function is a pure step on the state of one entity. A fold appends nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from daemon.domain.events import ACCEPTED, Half, Want
+from daemon.domain.fields import Value
+from projections.entity import RECENT, Attempt, Base, Entity, Head, Push, Shadow, Side, base_of
+
+Same = Callable[[str, Value, Value], bool]
+"""same(field, a, b): equal by class, after normalising."""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What the fold needs to know of a vendor's mapping: equality, declared reshapes, and whether it has etags."""
+
+    vendor: str
+    etags: bool
+    same: Same
+    kept: Same  # kept(field, wanted, read): equal, or a declared reshape of this vendor
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """A record's content with how it came. A push has no `started`; `command` is the write that a readback follows."""
+
+    position: int
+    recorded_at: datetime
+    fields: dict[str, Value]
+    time: datetime | None
+    etag: str | None = None
+    started: int | None = None
+    verdict: str = ACCEPTED
+    command: str | None = None
+    removed: bool = False
+    reference: str | None = None
+
+
+def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
+    """Fold one observation of a record into its side."""
+    flying = next((a for a in side.attempts if a.state == "flying"), None)
+    if flying is not None:
+        if o.command == flying.command:
+            _succeed(entity, side, o, flying, rules)
+        elif o.started is None:
+            side.kept.append(
+                Push(o.position, o.fields, o.time, o.etag, o.recorded_at, o.removed, o.reference)
+            )
+        else:
+            side.need = o.position
+        return
+    if o.started is None and _push_is_doubtful(side, o):
+        if o.etag is None or o.etag != side.head.etag:
+            side.need = o.position
+        return
+    if o.started is not None and _read_overlaps(side, o, o.started):
+        side.need = o.position
+        return
+    _accept(entity, side, o, rules, skip=())
+    if o.started is not None:
+        _settle(side, o)
+    _advance(side, o)
+
+
+def _push_is_doubtful(side: Side, o: Observation) -> bool:
+    late = o.time is None or (side.head.time is not None and o.time <= side.head.time)
+    return late or side.restored or any(a.state == "open" for a in side.attempts)
+
+
+def _read_overlaps(side: Side, o: Observation, started: int) -> bool:
+    return (
+        o.verdict != ACCEPTED
+        or started < side.head.ended
+        or any(a.state == "open" and started < a.unknown for a in side.attempts)
+    )
+
+
+def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tuple[str, ...]) -> None:
+    """Bring every field of the observation into the shadow, as the rules say."""
+    time = _later(o.time, side.head.time)
+    moved = side.restored and (not rules.etags or o.etag != side.head.etag)
+    side.restored = False
+    side.gone = o.position if o.removed else None
+    if o.reference is not None or not o.removed:
+        side.reference = o.reference
+    suspects = [a for a in side.attempts if a.state == "open" or _is_recent(a, o)]
+    for field, value in o.fields.items():
+        if field not in skip:
+            _accept_field(entity, side, o, rules, field, value, time, moved, suspects)
+
+
+def _accept_field(
+    entity: Entity,
+    side: Side,
+    o: Observation,
+    rules: Rules,
+    field: str,
+    value: Value,
+    time: datetime | None,
+    moved: bool,
+    suspects: list[Attempt],
+) -> None:
+    present = side.shadow.get(field)
+    if moved or present is None:
+        side.shadow[field] = Shadow(value, time, o.position)
+        return
+    new = not rules.same(field, value, present.value)
+    for attempt in suspects:
+        want = attempt.want.get(field)
+        if want is None or not rules.kept(field, want.value, value):
+            continue
+        if (attempt.state == "open" and o.started is not None) or (attempt.state == "recent" and new):
+            _ours(entity, side, rules, field, value, attempt, o.position)
+            return
+    if new:
+        side.shadow[field] = Shadow(value, time, o.position)
+        side.doubt.pop(field, None)
+    elif value != present.value:  # another form of the same value is the vendor's reshape, never an edit
+        side.shadow[field] = Shadow(value, present.since, present.position)
+    for attempt in suspects:
+        if _was_perhaps_reverted(side, o, rules, field, value, attempt):
+            side.doubt[field] = o.position
+            attempt.doubted.append(field)
+
+
+def _was_perhaps_reverted(
+    side: Side, o: Observation, rules: Rules, field: str, value: Value, attempt: Attempt
+) -> bool:
+    """The field holds what our write was to replace: perhaps it was applied, and a person put the old value back."""
+    want = attempt.want.get(field)
+    if want is None or field in attempt.doubted or not rules.same(field, want.replaces, value):
+        return False
+    if attempt.state == "open":
+        return o.started is not None and not (rules.etags and o.etag == attempt.etag)
+    return o.etag != attempt.etag or o.time != attempt.vendor_time
+
+
+def _ours(
+    entity: Entity, side: Side, rules: Rules, field: str, value: Value, attempt: Attempt, position: int
+) -> None:
+    """The field holds what an attempt of unknown outcome wrote: our own write, or a person who typed the same."""
+    want = attempt.want[field]
+    entity.base[field] = base_of(
+        rules.vendor, Half(value, position), Half(want.source_value, want.source_position)
+    )
+    side.shadow[field] = Shadow(value, want.since, position)
+    side.doubt[field] = position
+
+
+def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules: Rules) -> None:
+    """Fold the content that followed our write: its answer, or our read-back."""
+    time = _later(o.time, side.head.time)
+    recent = [a for a in side.attempts if a is not attempt and _is_recent(a, o)]
+    for field, want in attempt.want.items():
+        if field not in o.fields:
+            continue
+        read = o.fields[field]
+        there = Half(want.source_value, want.source_position)
+        if rules.etags or rules.kept(field, want.value, read):
+            entity.base[field] = base_of(
+                rules.vendor, _half_after(field, want, read, o.position, rules), there
+            )
+            side.shadow[field] = Shadow(read, want.since, o.position)
+            side.doubt.pop(field, None)
+        elif ours := next(
+            (a for a in recent if field in a.want and rules.kept(field, a.want[field].value, read)), None
+        ):
+            _ours(entity, side, rules, field, read, ours, o.position)
+        else:  # a person's edit after ours
+            entity.base[field] = base_of(rules.vendor, Half(want.value, o.position - 1), there)
+            side.shadow[field] = Shadow(read, time, o.position)
+    _accept(entity, side, o, rules, skip=tuple(attempt.want))
+    side.attempts = [a for a in side.attempts if a is not attempt]
+    _settle(side, o)
+    _advance(side, o)
+    release_kept(entity, side, rules)
+
+
+def _half_after(field: str, want: Want, read: Value, position: int, rules: Rules) -> Half:
+    """A merged set holds more, or less, than its source: the target then stays changed, and the source is next."""
+    if rules.same(field, want.value, want.source_value):
+        return Half(read, position)
+    return Half(want.source_value, position - 1)
+
+
+def release_kept(entity: Entity, side: Side, rules: Rules) -> None:
+    """After a definite outcome: fold the pushes that were kept while the write was in flight."""
+    kept, side.kept = side.kept, []
+    for push in kept:
+        observe(
+            entity,
+            side,
+            Observation(
+                push.position,
+                push.recorded_at,
+                push.fields,
+                push.time,
+                push.etag,
+                removed=push.removed,
+                reference=push.reference,
+            ),
+            rules,
+        )
+
+
+def lose_sight(side: Side, attempt: Attempt, position: int, at: datetime) -> None:
+    """The outcome of an attempt is unknown: it is open until a later read settles it."""
+    attempt.state, attempt.unknown, attempt.unknown_at = "open", position, at
+    side.need = position
+    side.kept = []
+
+
+def _settle(side: Side, o: Observation) -> None:
+    """An accepted read: open attempts become recent, and a need raised before it was sent is met."""
+    for attempt in side.attempts:
+        if attempt.state == "open":
+            attempt.state = "recent"
+    side.attempts = [a for a in side.attempts if a.state == "flying" or _is_recent(a, o)]
+    if side.need is not None and o.started is not None and o.started >= side.need:
+        side.need = None
+
+
+def _advance(side: Side, o: Observation) -> None:
+    started = side.head.started if o.started is None else o.started
+    side.head = Head(_later(o.time, side.head.time), o.etag, started, o.position, o.position)
+
+
+def _is_recent(attempt: Attempt, o: Observation) -> bool:
+    return (
+        attempt.state == "recent"
+        and attempt.unknown_at is not None
+        and o.recorded_at - attempt.unknown_at < RECENT
+    )
+
+
+def _later(a: datetime | None, b: datetime | None) -> datetime | None:
+    if a is None or b is None:
+        return a or b
+    return max(a, b)
+
+
+def sealable(entity: Entity, same: Same, read_since: dict[str, int]) -> dict[str, tuple[Half, Half]]:
+    """The fields that both sides were seen to mean alike: each side was read after the other's change.
+
+    `read_since` is, per vendor, the log's head when the newest read of that record was sent.
+    """
+    vitec, propstreet = entity.sides["vitec"], entity.sides["propstreet"]
+    return {
+        field: (Half(v.value, v.position), Half(p.value, p.position))
+        for field, v in vitec.shadow.items()
+        if (p := propstreet.shadow.get(field)) is not None
+        and (entity.changed("vitec", field) or entity.changed("propstreet", field))
+        and same(field, v.value, p.value)
+        and read_since["vitec"] >= p.position
+        and read_since["propstreet"] >= v.position
+    }
+
+
+def unsealed(entity: Entity, same: Same) -> bool:
+    """Some field means the same on both sides and is not yet the base: the next completed polls may agree on it."""
+    return len(entity.sides) == 2 and bool(sealable(entity, same, {"vitec": 1 << 62, "propstreet": 1 << 62}))
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The outcome of one field. `winner` is None when there is nothing to do; `conflict` when both had changed."""
+
+    winner: str | None = None
+    rule: str = "equal"
+    conflict: bool = False
+
+
+EQUAL = Verdict()
+UNEXPLAINED = Verdict(rule="difference explained")
+
+
+def merge(
+    entity: Entity,
+    field: str,
+    same: Same,
+    authority: Literal["latest", "vitec", "propstreet"],
+    agreed: dict[str, Base] | None = None,
+) -> Verdict:
+    """Which side's value wins. `agreed` are bases that this very decision has just sealed."""
+    v, p = entity.sides["vitec"].shadow[field], entity.sides["propstreet"].shadow[field]
+    if same(field, v.value, p.value):
+        return EQUAL
+    base = (agreed or {}).get(field) or entity.base.get(field)
+    if base is None:
+        return _first_link(v, p, authority)
+    moved = (v.position != base.vitec.position, p.position != base.propstreet.position)
+    match moved:
+        case (False, False):
+            return UNEXPLAINED
+        case (True, False):
+            return Verdict("vitec", "only Vitec changed")
+        case (False, True):
+            return Verdict("propstreet", "only Propstreet changed")
+    return _both_changed(v, p, authority)
+
+
+def _first_link(v: Shadow, p: Shadow, authority: str) -> Verdict:
+    if is_blank(v.value) or is_blank(p.value):
+        return Verdict("propstreet" if is_blank(v.value) else "vitec", "a blank never wins a first link")
+    return _both_changed(v, p, authority)
+
+
+def _both_changed(v: Shadow, p: Shadow, authority: str) -> Verdict:
+    if authority != "latest":
+        return Verdict(authority, f"authority is {authority}", conflict=True)
+    if p.since is not None and (v.since is None or p.since > v.since):
+        return Verdict("propstreet", "the later edit wins", conflict=True)
+    return Verdict(
+        "vitec", "the later edit wins" if v.since != p.since else "a tie goes to Vitec", conflict=True
+    )
+
+
+def merge_sets(entity: Entity, field: str, agreed: dict[str, Base] | None = None) -> tuple[str, ...]:
+    """The three-way union of a set field: every element that either side holds and neither side took away."""
+    base = (agreed or {}).get(field) or entity.base.get(field)
+    held: set[str] = set()
+    removed: set[str] = set()
+    for vendor, side in entity.sides.items():
+        present = set(side.shadow[field].value or ())
+        held |= present
+        if base is not None:
+            removed |= set(base.half(vendor).value or ()) - present
+    return tuple(sorted(held - removed))
+
+
+def is_blank(value: Value) -> bool:
+    """None, an empty text or an empty set."""
+    return not (value.strip() if isinstance(value, str) else value)

@@ -1,0 +1,22 @@
+-- name: create
+CREATE TABLE records (
+    tenant      text NOT NULL,
+    category    text NOT NULL,
+    vendor      text NOT NULL,
+    external_id text NOT NULL,
+    entity      text NOT NULL,
+    kind        text,
+    need        bigint,
+    PRIMARY KEY (tenant, category, vendor, external_id)
+);
+CREATE INDEX records_entity ON records (tenant, entity);
+CREATE INDEX records_need ON records (tenant, vendor, need) WHERE need IS NOT NULL;
+
+-- name: delete
+DELETE FROM records WHERE tenant = $1 AND entity = ANY ($2::text[])
+
+-- name: insert
+INSERT INTO records SELECT * FROM json_populate_recordset(NULL::records, $1::json)
+
+-- name: all
+SELECT to_json(records) FROM records WHERE tenant = $1

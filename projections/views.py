@@ -1,0 +1,115 @@
+"""The views, and the one fold that fills them all: live, in a rebuild, and to verify.
+
+`Fold` takes events in the order of the log and says, after each page, which rows are to be deleted and which are to be
+written. A rebuild is the same fold from nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from daemon.domain.events import Event
+from daemon.mappings.lens import Options
+from projections import commands, conflicts
+from projections.commands import CommandRow
+from projections.companies import CompanyRow, company_row
+from projections.conflicts import ConflictRow
+from projections.contacts import ContactRow, contact_row
+from projections.entities import (
+    AliasRow,
+    EntityRow,
+    KeyRow,
+    RecordRow,
+    alias_rows,
+    entity_row,
+    key_rows,
+    record_rows,
+)
+from projections.entity import Entity
+from projections.fold import Entities
+
+Row = EntityRow | RecordRow | KeyRow | AliasRow | ContactRow | CompanyRow | CommandRow | ConflictRow
+
+VIEWS: Final[dict[str, type[msgspec.Struct]]] = {
+    "entities": EntityRow,
+    "records": RecordRow,
+    "match_keys": KeyRow,
+    "aliases": AliasRow,
+    "contacts": ContactRow,
+    "companies": CompanyRow,
+    "commands": CommandRow,
+    "conflicts": ConflictRow,
+}
+"""Every view by name, with the Struct of its rows. Its table and statements stand in `<name>.sql`."""
+
+ENTITY_VIEWS: Final = ("entities", "records", "match_keys", "contacts", "companies")
+"""The views whose rows follow from one entity: all its rows are replaced together."""
+
+
+class Change(msgspec.Struct):
+    """What a page of events does to the views: per view the keys whose rows go, and the rows that come."""
+
+    delete: dict[str, list[str]]
+    insert: dict[str, list[Row]]
+
+
+class Fold:
+    """All views of one tenant. `commands` holds the rows at hand, as `entities` holds the entities at hand."""
+
+    def __init__(self, tenant: str, options: Options) -> None:
+        self.tenant = tenant
+        self.entities = Entities(tenant, options)
+        self.commands: dict[str, CommandRow] = {}
+        self._commands: set[str] = set()
+        self._conflicts: dict[str, ConflictRow] = {}
+
+    def evolve(self, events: Iterable[Event]) -> None:
+        """Fold a page of events; raises UnknownEventError, and then nothing of the page counts."""
+        for event in events:
+            self.entities.evolve(event)
+            command = commands.evolve(self.tenant, self.commands, event)
+            if command is not None:
+                self._commands.add(command)
+            row = conflicts.conflict_row(self.tenant, event)
+            if row is not None:
+                self._conflicts[row.conflict] = row
+
+    def change(self) -> Change:
+        """What the events since the last call do to the views."""
+        touched, merged = self.entities.touched, self.entities.merged
+        change = Change(
+            delete={
+                **{view: [*touched, *merged] for view in ENTITY_VIEWS},
+                "aliases": list(merged),
+                "commands": list(self._commands),
+                "conflicts": list(self._conflicts),
+            },
+            insert={
+                **self.rows([self.entities.by_id[name] for name in sorted(touched)]),
+                "aliases": list(
+                    alias_rows(self.tenant, ((name, self.entities.aliases[name]) for name in sorted(merged)))
+                ),
+                "commands": [self.commands[name] for name in sorted(self._commands)],
+                "conflicts": list(self._conflicts.values()),
+            },
+        )
+        self.entities.clear()
+        self._commands.clear()
+        self._conflicts.clear()
+        return change
+
+    def rows(self, entities: Iterable[Entity]) -> dict[str, list[Row]]:
+        """The rows of some entities, by view."""
+        rows: dict[str, list[Row]] = defaultdict(list)
+        for entity in entities:
+            same = self.entities.rules("vitec", entity.category).same
+            rows["entities"].append(entity_row(self.tenant, entity, same))
+            rows["records"] += record_rows(self.tenant, entity)
+            rows["match_keys"] += key_rows(self.tenant, entity, self.entities.options)
+            if entity.category == "contact":
+                rows["contacts"].append(contact_row(self.tenant, entity))
+            else:
+                rows["companies"].append(company_row(self.tenant, entity))
+        return rows
