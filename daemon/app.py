@@ -59,6 +59,27 @@ async def run(
             failed.result()
 
 
+def warnings(settings: Settings) -> list[str]:
+    """What an operator should know about a configuration that is right as it is."""
+    found = []
+    for tenant in settings.tenants:
+        if tenant.vitec.product == "hub":
+            found.append(f"tenants[{tenant.name}]: nothing is synced with Vitec Next (Hub) by this version")
+        if tenant.vitec.webhook_secret is None:
+            found.append(
+                f"tenants[{tenant.name}].vitec.webhook_secret: without it no notification is taken in"
+            )
+        if tenant.propstreet.webhook_secret is None:
+            found.append(
+                f"tenants[{tenant.name}].propstreet.webhook_secret: without it only polls bring changes"
+            )
+        if tenant.sync.note in ("activity", "keyword"):
+            found.append(f"tenants[{tenant.name}].sync.note: the note log is not synced by this version")
+        if tenant.sync.website_custom_field:
+            found.append(f"tenants[{tenant.name}].sync.website_custom_field: not read by this version")
+    return found
+
+
 async def _migrate(dsn: str, *, embedded: bool) -> None:
     """The embedded database is migrated here; for any other the operator decides when."""
     if embedded:
@@ -181,6 +202,8 @@ def _services(tenant: Tenant, session: aiohttp.ClientSession) -> list[Service]:
     """One tenant's stages, upstream first."""
     vitec = _vitec(tenant.settings, session)
     propstreet = _propstreet(tenant.settings, session)
+    if tenant.settings.vitec.product == "hub":
+        return [Projector(tenant)]
     return [
         VitecConnectPoller(tenant, vitec),
         PropstreetPoller(tenant, propstreet, "contact"),

@@ -83,7 +83,8 @@ class Reactor(Processor):
         names = set(await views.unsealed(conn, self.tenant))
         if not self._swept and all(ready(cursors, category) for category in ("contact", "company")):
             self._swept = True
-            names |= set(await views.unlinked(conn, self.tenant))
+            released = self.at.settings.sync.first_sync == "now"
+            names |= set(await views.unlinked(conn, self.tenant, dormant=released))
         return names
 
     async def _decide(self, conn: Connection, names: set[str], cursors: dict[str, Cursor]) -> list[Plan]:

@@ -19,7 +19,7 @@ class Service(ABC):
         self.every = every
         self.wake = asyncio.Event()
         self.failures = 0
-        self._stopping = False
+        self._stop = asyncio.Event()
         self._log = log.bind(stage=name, tenant=tenant)
 
     async def start(self) -> None:
@@ -34,13 +34,13 @@ class Service(ABC):
 
     def stop(self) -> None:
         """End after the tick that is under way."""
-        self._stopping = True
+        self._stop.set()
         self.wake.set()
 
     async def run(self) -> None:
         """Tick until stopped. Only an event that this program does not know ends it with an error."""
         started = False
-        while not self._stopping:
+        while not self._stop.is_set():
             try:
                 if not started:
                     await self.start()
@@ -64,11 +64,10 @@ class Service(ABC):
         self.failures += 1
         pause = min(LONGEST_REST, 0.1 * 2 ** min(self.failures, 10))
         self._log.warning("service.resting", reason=reason, seconds=pause)
-        self.wake.clear()
-        await self._wait(pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), pause)
 
     async def _wait(self, seconds: float) -> None:
-        if self._stopping:
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.wake.wait(), seconds)
+        if not self._stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), seconds)

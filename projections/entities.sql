@@ -11,7 +11,7 @@ CREATE TABLE entities (
     PRIMARY KEY (tenant, entity)
 );
 CREATE INDEX entities_unsealed ON entities (tenant, entity) WHERE unsealed;
-CREATE INDEX entities_unlinked ON entities (tenant, entity) WHERE NOT linked AND NOT dormant;
+CREATE INDEX entities_unlinked ON entities (tenant, entity) WHERE NOT linked;
 CREATE INDEX entities_dormant ON entities (tenant, entity) WHERE dormant;
 
 -- name: delete

@@ -283,6 +283,15 @@ def reading_of(event: Event) -> Reading:
     return _readings.decode(event.meta)
 
 
+def readable(event: Event) -> None:
+    """Raise UnknownEventError unless this program can read every part of the event that is ours."""
+    known(event)
+    if event.type in DECISIONS:
+        decision_of(event)
+    else:
+        reading_of(event)
+
+
 def known(event: Event) -> Event:
     """The event itself; raises UnknownEventError when this program is too old for it: stop, never skip."""
     if event.schema_version != SCHEMA_VERSION or event.type not in TYPES:

@@ -31,7 +31,7 @@ SELECT wanted.stream, newest.event_id, newest.data, newest.meta, reads.ended
 
 -- name: remember_reads
 INSERT INTO reads AS known (tenant, stream, started, ended, listed, listed_at, read_at)
-SELECT $1, stream, started, ended, listed, CASE WHEN listed IS NULL THEN NULL ELSE $6 END, $6
+SELECT $1, stream, started, ended, listed, CASE WHEN listed IS NOT NULL THEN $6::timestamptz END, $6::timestamptz
   FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[]) AS row (stream, started, ended, listed)
     ON CONFLICT (tenant, stream) DO UPDATE
    SET started = greatest(known.started, excluded.started),

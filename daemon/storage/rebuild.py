@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 import phonenumbers
 
-from daemon.domain.errors import UsageError
+from daemon.domain.errors import UnknownEventError, UsageError
+from daemon.domain.events import readable
 from daemon.mappings.lens import Options
 from daemon.storage import log, views
 from daemon.storage.connection import Connection
@@ -157,3 +158,19 @@ async def roll_back(conn: Connection) -> None:
         raise UsageError("there are no earlier views to go back to: nothing was swapped yet")
     async with conn.transaction():
         await conn.execute(_sql["roll_back"])
+
+
+async def check_log(conn: Connection, tenant: str) -> list[Difference]:
+    """What is wrong with the log itself: gaps in positions or versions, events that this program cannot read."""
+    found = [
+        Difference("events", row["stream"], row["what"], row["found"], row["wanted"])
+        for row in await conn.fetch(_sql["check_log"], tenant)
+    ]
+    async for page in log.pages(conn, tenant, 0, PAGE):
+        for event in page:
+            try:
+                readable(event)
+            except UnknownEventError:
+                kind = f"{event.type} {event.schema_version}"
+                found.append(Difference("events", event.stream, "unreadable", kind, str(event.position)))
+    return found

@@ -20,3 +20,16 @@ SELECT to_regnamespace('views_previous') IS NOT NULL
 ALTER SCHEMA views RENAME TO views_next;
 ALTER SCHEMA views_previous RENAME TO views;
 ALTER SCHEMA views_next RENAME TO views_previous
+
+-- name: check_log
+WITH numbered AS (
+    SELECT stream, position, version,
+           row_number() OVER (ORDER BY position) AS place,
+           row_number() OVER (PARTITION BY stream ORDER BY position) AS step
+      FROM toveis.events WHERE tenant = $1
+)
+SELECT stream, 'position' AS what, position AS found, place AS wanted FROM numbered WHERE position <> place
+ UNION ALL
+SELECT stream, 'version', version, step FROM numbered WHERE version <> step
+ ORDER BY what, found
+ LIMIT 100

@@ -161,14 +161,30 @@ async def candidates(
     return await entities(conn, tenant, [row["entity"] for row in rows])
 
 
+async def with_keys(conn: Connection, tenant: str, category: str, keys: Sequence[str]) -> list[Entity]:
+    """The entities that have one of the keys at either vendor."""
+    rows = await conn.fetch(_sql["entities_with_any_key"], tenant, category, list(keys))
+    return await entities(conn, tenant, [row["entity"] for row in rows])
+
+
+async def absorbed(conn: Connection, tenant: str, name: str) -> list[str]:
+    """The younger ids that resolve to an entity."""
+    found: list[str] = []
+    asked = [name]
+    while asked:
+        asked = await _column(conn, "absorbed", tenant, asked)
+        found += asked
+    return found
+
+
 async def unsealed(conn: Connection, tenant: str) -> list[str]:
     """Entities with a field that means the same on both sides and is not yet the base."""
     return [row["entity"] for row in await conn.fetch(_sql["unsealed"], tenant)]
 
 
-async def unlinked(conn: Connection, tenant: str) -> list[str]:
-    """Entities that only one vendor has, and that do not wait for their release."""
-    return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant)]
+async def unlinked(conn: Connection, tenant: str, *, dormant: bool) -> list[str]:
+    """Entities that only one vendor has; with those that wait for their release only if `dormant`."""
+    return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant, dormant)]
 
 
 async def needs(conn: Connection, tenant: str, vendor: str, limit: int = 500) -> list[Need]:
@@ -198,6 +214,7 @@ async def counts(conn: Connection, tenant: str) -> dict[str, int]:
     assert row is not None
     return {
         **dict(row),
+        "conflicts": await conn.fetchval(_sql["conflict_count"], tenant),
         "held_entities": await conn.fetchval(_sql["held_entities"], tenant),
         "waiting": await conn.fetchval(_sql["waiting"], tenant),
     }

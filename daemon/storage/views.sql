@@ -16,11 +16,17 @@ SELECT to_json(commands) FROM commands WHERE tenant = $1 AND command = ANY ($2::
 -- name: entities_with_keys
 SELECT DISTINCT entity FROM match_keys WHERE tenant = $1 AND category = $2 AND key = ANY ($3::text[]) AND vendor = $4
 
+-- name: entities_with_any_key
+SELECT DISTINCT entity FROM match_keys WHERE tenant = $1 AND category = $2 AND key = ANY ($3::text[])
+
+-- name: absorbed
+SELECT alias FROM aliases WHERE tenant = $1 AND entity = ANY ($2::text[])
+
 -- name: unsealed
 SELECT entity FROM entities WHERE tenant = $1 AND unsealed
 
 -- name: unlinked
-SELECT entity FROM entities WHERE tenant = $1 AND NOT linked AND NOT dormant
+SELECT entity FROM entities WHERE tenant = $1 AND NOT linked AND (NOT dormant OR $2)
 
 -- name: needs
 SELECT records.category, records.vendor, records.external_id, records.kind, records.need, entities.dormant
@@ -46,6 +52,9 @@ SELECT count(*) FILTER (WHERE state IN ('pending', 'unknown', 'flying')) AS pend
        count(*) FILTER (WHERE state = 'held') AS held,
        count(*) FILTER (WHERE state = 'dead') AS dead
   FROM commands WHERE tenant = $1
+
+-- name: conflict_count
+SELECT count(*) FROM conflicts WHERE tenant = $1
 
 -- name: held_entities
 SELECT count(*) FROM entities WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL

@@ -1,0 +1,48 @@
+"""`toveis run` and `toveis migrate`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from daemon.cli.opening import database, load, with_config
+
+
+@click.command()
+@with_config
+def run(config_file: Path | None) -> None:
+    """Run the daemon until SIGTERM, which drains within ten seconds.
+
+    The embedded database is migrated here; with database.dsn, run `toveis migrate` first.
+
+    \b
+    Example:  toveis run --config /etc/toveis/toveis.toml
+    """
+    settings = load(config_file, secrets=True)
+    from daemon import app, telemetry
+
+    telemetry.setup()
+    for warning in app.warnings(settings):
+        telemetry.log.warning("app.configuration", advice=warning)
+    with database(settings, own=True) as (dsn, embedded):
+        asyncio.run(app.run(settings, dsn, embedded=embedded))
+
+
+@click.command()
+@with_config
+def migrate(config_file: Path | None) -> None:
+    """Bring the database to this version.
+
+    \b
+    Example:  toveis migrate --config /etc/toveis/toveis.toml
+    """
+    from daemon.storage import migrations
+
+    settings = load(config_file, secrets=False)
+    with database(settings) as (dsn, _):
+        login = settings.database.migrate_dsn
+        applied = asyncio.run(migrations.migrate(login.reveal() if login is not None else dsn))
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("nothing to do: the database is up to date")

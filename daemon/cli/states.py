@@ -1,0 +1,66 @@
+"""The state of the daemon's work, as the database knows it."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from daemon.cli.times import shown
+from daemon.domain.settings import TenantSettings
+from daemon.storage import log, views, working
+from daemon.storage.connection import Connection
+
+
+async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
+    """One tenant's stages, commands, holds and sources."""
+    head = await log.head(conn, tenant.name)
+    folded = await views.position(conn, tenant.name)
+    decided = await working.checkpoint(conn, tenant.name, "react")
+    counts = await views.counts(conn, tenant.name)
+    cursors = await working.cursors(conn, tenant.name)
+    return {
+        "tenant": tenant.name,
+        "stages": {
+            "ingest": {"position": head, "lag": 0},
+            "project": {"position": folded, "lag": head - folded},
+            "react": {"position": decided, "lag": head - decided},
+        },
+        "commands": {key: counts[key] for key in ("pending", "held", "dead")},
+        "held_entities": counts["held_entities"],
+        "waiting": counts["waiting"] if tenant.sync.first_sync == "wait" else 0,
+        "limits": {
+            "vitec": msgspec.to_builtins(tenant.vitec.limits),
+            "propstreet": msgspec.to_builtins(tenant.propstreet.limits),
+        },
+        "subscription": {
+            "propstreet": "configured" if tenant.propstreet.webhook_secret else "none: polls alone",
+            "vitec": "configured" if tenant.vitec.webhook_secret else "none: polls alone",
+        },
+        "sources": {
+            source: {"looked_at": cursor.looked_at, "complete": cursor.complete is not None}
+            for source, cursor in cursors.items()
+        },
+    }
+
+
+def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
+    """JSON objects, or one screen."""
+    for state in found:
+        if as_json:
+            click.echo(msgspec.json.encode(state).decode())
+            continue
+        click.echo(f"tenant {state['tenant']}")
+        for name, stage in state["stages"].items():
+            click.echo(f"  {name:<10} at {stage['position']:>8}, {stage['lag']} behind")
+        commands = state["commands"]
+        click.echo(
+            f"  commands   {commands['pending']} pending, {commands['held']} held, {commands['dead']} dead"
+        )
+        click.echo(
+            f"  entities   {state['held_entities']} held, {state['waiting']} waiting for their release"
+        )
+        for source, looked in state["sources"].items():
+            whole = "complete" if looked["complete"] else "first poll under way"
+            click.echo(f"  {source:<22} last looked at {shown(looked['looked_at'])} ({whole})")
+        for vendor, words in state["subscription"].items():
+            click.echo(f"  webhooks of {vendor:<11} {words}")

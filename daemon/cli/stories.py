@@ -1,0 +1,306 @@
+"""The story of one entity in words, and its picture: what each vendor holds and where every value comes from."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import click
+import msgspec
+
+from daemon.cli.times import shown
+from daemon.domain.errors import UntranslatablePayload, UsageError
+from daemon.domain.events import (
+    NOTIFIED,
+    OBSERVED,
+    CommandAttempted,
+    CommandDeadLettered,
+    CommandFailed,
+    CommandHeld,
+    CommandIssued,
+    CommandSucceeded,
+    CommandSuperseded,
+    CommandUnknown,
+    ConflictResolved,
+    EntityHeld,
+    EntityReleased,
+    Event,
+    FieldsAgreed,
+    RecordRemoved,
+    RecordsLinked,
+    RecordsUnlinked,
+    decision_of,
+    reading_of,
+)
+from daemon.domain.fields import Value, normal
+from daemon.domain.streams import VENDORS, entity_stream, other, parse_record_stream, record_stream
+from daemon.mappings.lens import Options
+from daemon.storage import log, views
+from daemon.storage.connection import Connection
+from projections.entity import Entity
+from projections.fold import Entities, content_of
+from projections.provenance import provenance
+
+NAMES: Final = {"vitec": "Vitec", "propstreet": "Propstreet"}
+WAYS: Final = {"poll": "poll", "fetch": "read", "readback": "read back", "webhook": "webhook"}
+
+
+# --- Finding ---
+
+
+async def find(conn: Connection, tenant: str, category: str, ref: str) -> list[str]:
+    """The ids of an entity, the present one first, then those that it absorbed; raises UsageError."""
+    found = await _entities(conn, tenant, category, ref)
+    if len(found) == 1:
+        [entity] = found
+        return [entity.id, *await views.absorbed(conn, tenant, entity.id)]
+    if not found:
+        raise UsageError(
+            f"no {category} matches {ref!r}; give an id, vitec:<id>, propstreet:<id>, or an e-mail"
+        )
+    lines = "".join(f"\n  {entity.id}  {_title(entity)}" for entity in found)
+    raise UsageError(f"{len(found)} {category} records match; give one of these ids:{lines}")
+
+
+async def _entities(conn: Connection, tenant: str, category: str, ref: str) -> list[Entity]:
+    vendor, _, external_id = ref.partition(":")
+    if vendor in VENDORS:
+        entity = await views.entity_of_record(conn, tenant, category, vendor, external_id)
+        return [entity] if entity is not None else []
+    resolved = await views.resolve(conn, tenant, ref)
+    if resolved is not None:
+        return [resolved] if resolved.category == category else []
+    keys = (
+        [f"email:{normal('email', ref)}"] if "@" in ref else [f"orgno:{normal('organisation_number', ref)}"]
+    )
+    return sorted(await views.with_keys(conn, tenant, category, keys), key=lambda entity: entity.id)
+
+
+def _title(entity: Entity) -> str:
+    fields = provenance(entity)
+    words = [fields[f].value for f in ("first_name", "last_name", "name") if f in fields and fields[f].value]
+    records = [f"{vendor}:{side.record}" for vendor, side in sorted(entity.sides.items())]
+    return " ".join([*map(str, words), *records])
+
+
+async def events_of(
+    conn: Connection, tenant: str, category: str, names: Sequence[str], after: int
+) -> list[Event]:
+    """Every event of an entity: of its own streams, and of the records that belong to it now."""
+    entity = await views.resolve(conn, tenant, names[0])
+    records = entity.sides.items() if entity is not None else ()
+    streams = [entity_stream(category, name) for name in names]
+    streams += [record_stream(category, vendor, side.record) for vendor, side in records]
+    return await log.of_streams(conn, tenant, streams, after)
+
+
+# --- History ---
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One event with its summary; `record` is the vendor's record that it is about."""
+
+    event: Event
+    record: str | None
+    summary: str
+
+
+class Story:
+    """Tells events in words. It remembers each record's last content, so that an observation says what changed."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._fields: dict[str, dict[str, Value]] = {}
+
+    def line(self, event: Event) -> Line:
+        """One event in words."""
+        names = parse_record_stream(event.stream)
+        record = f"{names[1]}:{names[2]}" if names else None
+        return Line(event, record, self._summary(event))
+
+    def _summary(self, event: Event) -> str:
+        if event.type == OBSERVED:
+            return self._observed(event)
+        if event.type == NOTIFIED:
+            reading = reading_of(event)
+            return f"{NAMES[event.origin]} says: {reading.event or 'something'} changed"
+        return _decided(event)
+
+    def _observed(self, event: Event) -> str:
+        reading = reading_of(event)
+        try:
+            content = content_of(event, reading, self._options)
+        except UntranslatablePayload:
+            return f"{NAMES[event.origin]} holds something that cannot be read"
+        before = self._fields.get(event.stream)
+        self._fields[event.stream] = {**(before or {}), **content.fields}
+        changes = {f: v for f, v in content.fields.items() if (v if before is None else v != before.get(f))}
+        way = WAYS[reading.via]
+        overlap = " (set aside: it overlapped another read)" if reading.verdict != "accepted" else ""
+        if content.removed:
+            return f"{NAMES[event.origin]} ({way}): removed"
+        words = ", ".join(f"{_field(f)} {_value(v)}" for f, v in changes.items())
+        return f"{NAMES[event.origin]} ({way}): {words or 'nothing new'}{overlap}"
+
+
+def _decided(event: Event) -> str:
+    """Our own events in words."""
+    match decision_of(event):
+        case RecordsLinked() as d:
+            return f"linked vitec:{d.vitec} and propstreet:{d.propstreet} by {d.rule}"
+        case RecordsUnlinked() as d:
+            return f"link closed: {d.reason}"
+        case RecordRemoved() as d:
+            return f"gone at {NAMES[event.origin]} ({d.evidence.replace('_', ' ')})"
+        case FieldsAgreed() as d:
+            return f"both sides agree on {_list(d.fields)}"
+        case ConflictResolved() as d:
+            lost = f"{NAMES[other(d.winner)]}'s {_value(d.loser_value)} lost"
+            return f"conflict in {_field(d.field)}: {NAMES[d.winner]}'s {_value(d.winner_value)} wins ({d.rule}), {lost}"
+        case EntityHeld() as d:
+            return f"held ({d.reason}): {d.detail}"
+        case EntityReleased() as d:
+            return f"released: {d.reason}"
+        case CommandHeld() as d:
+            return f"held for {NAMES[d.target]} ({d.reason}): {_list(d.want)}; {d.detail}"
+        case CommandIssued() as d:
+            verb = "create at" if d.record is None else "write to"
+            words = ", ".join(f"{_field(f)} {_value(w.value)}" for f, w in d.want.items() if w.value)
+            return f"{verb} {NAMES[d.target]}: {words or _list(d.want)}"
+    return _outcome(event)
+
+
+def _outcome(event: Event) -> str:
+    match decision_of(event):
+        case CommandAttempted() as d:
+            return f"write leaves (attempt {d.attempt})"
+        case CommandSucceeded() as d:
+            odd = f"; reads back differently: {_list(d.unconfirmed)}" if d.unconfirmed else ""
+            return f"written{odd}"
+        case CommandFailed() as d:
+            then = f"again at {shown(d.retry_at)}" if d.retry_at else "decided anew"
+            return f"write failed ({d.reason}): {then}"
+        case CommandUnknown() as d:
+            return f"outcome unknown ({d.reason}): looked up before anything is written again"
+        case CommandSuperseded() as d:
+            return f"write taken back: {d.reason}"
+        case CommandDeadLettered() as d:
+            return f"refused for good ({d.status}): {d.reason}"
+    return event.type
+
+
+def _field(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(_field, sorted(names)))
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, tuple):
+        return "{" + ", ".join(value) + "}"
+    return _harmless(value) if value else "(empty)"
+
+
+def _harmless(text: str) -> str:
+    """A vendor's text on one line, without signs that steer a terminal or turn the writing direction."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def print_history(lines: Sequence[Line], *, as_json: bool, heading: bool) -> None:
+    """JSON objects, or a table."""
+    if as_json:
+        for line in lines:
+            click.echo(msgspec.json.encode(_row(line)).decode())
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not lines:
+        return
+    table = Table(box=None, pad_edge=False, show_header=heading)
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("recorded", no_wrap=True, min_width=8)
+    table.add_column("by", no_wrap=True)
+    table.add_column("what happened", overflow="fold")
+    colours = {"vitec": "cyan", "propstreet": "magenta", "toveis": "green"}
+    for line in lines:
+        origin = line.event.origin
+        when = line.event.recorded_at.astimezone().strftime("%m-%d %H:%M:%S")
+        colour = colours.get(origin, "yellow")
+        table.add_row(
+            str(line.event.position), when, f"[{colour}]{origin}[/]", escape(_harmless(line.summary))
+        )
+    Console().print(table)
+    if heading:
+        click.echo(f"Times are {lines[0].event.recorded_at.astimezone().strftime('%Z (UTC%z)')}.")
+
+
+def _row(line: Line) -> dict[str, Any]:
+    event = line.event
+    return {
+        "position": event.position,
+        "recorded_at": event.recorded_at,
+        "occurred_at": event.occurred_at,
+        "origin": event.origin,
+        "type": event.type,
+        "stream": event.stream,
+        "record": line.record,
+        "summary": line.summary,
+        "data": msgspec.Raw(event.data.encode()),
+    }
+
+
+# --- Picture ---
+
+
+def picture(tenant: str, events: Sequence[Event], options: Options) -> dict[str, Any]:
+    """The entity after these events: its records, its fields with their provenance, and both shadows."""
+    entities = Entities(tenant, options)
+    for event in events:
+        entities.evolve(event)
+    entity = min(entities.by_id.values(), key=lambda e: e.seen)
+    return {
+        "entity": entity.id,
+        "category": entity.category,
+        "records": [f"{vendor}:{side.record}" for vendor, side in sorted(entity.sides.items(), reverse=True)],
+        "linked_by": entity.rule,
+        "hold": entity.hold.reason if entity.hold is not None else None,
+        "tombstone": entity.tombstone,
+        "fields": {field: msgspec.structs.asdict(p) for field, p in provenance(entity).items()},
+        "shadows": {
+            vendor: {
+                field: {"value": held.value, "since": held.since, "position": held.position}
+                for field, held in (entity.sides[vendor].shadow.items() if vendor in entity.sides else ())
+            }
+            for vendor in VENDORS
+        },
+    }
+
+
+def print_picture(found: dict[str, Any], *, as_json: bool) -> None:
+    """One JSON object, or a table with both shadows side by side."""
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    click.echo(f"{found['category']} {found['entity']}  {'  '.join(found['records'])}")
+    for key, words in (("linked_by", "linked by"), ("hold", "held"), ("tombstone", "closed")):
+        if found[key]:
+            click.echo(f"{words}: {found[key]}")
+    table = Table(box=None, pad_edge=False)
+    for column in ("field", "Vitec", "Propstreet", "from", "since"):
+        table.add_column(column, overflow="fold")
+    for field, origin in found["fields"].items():
+        sides = [
+            escape(_value(_tuple(found["shadows"][vendor].get(field, {}).get("value")))) for vendor in VENDORS
+        ]
+        table.add_row(_field(field), *sides, NAMES[origin["side"]], shown(origin["since"]))
+    Console().print(table)
+
+
+def _tuple(value: Any) -> Value:
+    return tuple(value) if isinstance(value, list | tuple) else value
