@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from daemon.domain.errors import WrongExpectedVersion
@@ -21,7 +22,7 @@ from daemon.policies.deciding import decide
 from daemon.policies.plan import Context, Plan, expected
 from daemon.processor import Processor, Tenant
 from daemon.storage import log, views, working
-from daemon.storage.connection import Connection
+from daemon.storage.connection import Connection, snapshot
 from daemon.storage.working import Cursor
 from projections.entities import keys_of
 from projections.entity import Entity
@@ -35,7 +36,7 @@ class Reactor(Processor):
     def __init__(self, tenant: Tenant) -> None:
         super().__init__("react", tenant)
         self._incarnation: UUID | None = None
-        self._complete: dict[str, int | None] = {}
+        self._looked: dict[str, datetime | None] = {}
         self._swept = False
         self._waiting: dict[str, set[str]] = defaultdict(set)
 
@@ -50,7 +51,7 @@ class Reactor(Processor):
             self.at.options.categories or self.at.options.company_categories
         ) and not self.at.options.catalogue:
             return False  # which categories may be written is not known yet
-        async with self.at.connection() as conn:
+        async with self.at.connection() as conn, snapshot(conn):
             upto = await views.position(conn, self.tenant)
             after = await working.checkpoint(conn, self.tenant, self.name)
             events = [e for e in await log.page(conn, self.tenant, after, PAGE) if e.position <= upto]
@@ -76,10 +77,10 @@ class Reactor(Processor):
 
     async def _settled_by_polls(self, conn: Connection, cursors: dict[str, Cursor]) -> set[str]:
         """Entities that no event touches, and that a completed poll lets be decided."""
-        complete = {source: cursor.complete for source, cursor in cursors.items()}
-        if complete == self._complete:
+        looked = {source: cursor.looked_at for source, cursor in cursors.items()}
+        if looked == self._looked:
             return set()
-        self._complete = complete
+        self._looked = looked
         names = set(await views.unsealed(conn, self.tenant))
         if not self._swept and all(ready(cursors, category) for category in ("contact", "company")):
             self._swept = True
@@ -168,7 +169,8 @@ class Reactor(Processor):
         try:
             await self.at.appender.append(items, expected=versions)
         except WrongExpectedVersion:
-            self._log.debug("react.overtaken", entity=basis.id)
+            for moved in plan.basis:  # the event that overtook us may be about another entity than this one
+                self._waiting[moved.id].update(entity.id for entity in plan.basis)
 
 
 def source_of(vendor: str, category: str) -> str:

@@ -120,7 +120,8 @@ def tell(found: list["Difference"], *, as_json: bool) -> None:
             where = f"{difference.view} {difference.entity} {difference.field}"
             click.echo(f"{where}: live {_short(live)}, fresh {_short(fresh)}")
     if not as_json:
-        click.echo(f"{len(found)} differences" if found else "no difference")
+        words = "difference" if len(found) == 1 else "differences"
+        click.echo(f"{len(found)} {words}" if found else "no difference")
 
 
 def _short(text: str) -> str:

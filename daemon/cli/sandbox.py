@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from daemon.cli.screen import Screen
     from daemon.sandbox.day import Outcome, Pace
+    from daemon.sandbox.world import World
     from daemon.storage.connection import Connection
 
 NARRATED = 0.35
@@ -105,17 +106,18 @@ async def _run(plan: Plan, screen: "Screen", *, keep: bool, as_json: bool) -> "O
         else:
             screen.verdict(outcome, day.left)
         if keep:
-            await _stay(place.vitec_url, place.propstreet_url, config_file, server.psql_line())
+            await _stay(place, config_file, server.psql_line())
     return outcome
 
 
-async def _stay(vitec: str, propstreet: str, config_file: Path, psql: str) -> None:
+async def _stay(place: "World", config_file: Path, psql: str) -> None:
     """Say how to look around, and wait for Ctrl-C."""
+    someone = next(r["email"] for r in place.propstreet.records("contact") if r["email"])
     click.echo(f"configuration  {config_file}")
-    click.echo(f"Vitec twin     {vitec}")
-    click.echo(f"Propstreet     {propstreet}")
+    click.echo(f"Vitec twin     {place.vitec_url}")
+    click.echo(f"Propstreet     {place.propstreet_url}")
     click.echo(f"psql           {psql}")
-    click.echo(f"try            toveis history contact kari@example.no --config {config_file}")
+    click.echo(f"try            toveis history contact {someone} --config {config_file}")
     click.echo("Ctrl-C ends it.")
     sys.stdout.flush()
     stop = asyncio.Event()

@@ -1,6 +1,7 @@
 """The story of one entity in words, and its picture: what each vendor holds and where every value comes from."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -121,7 +122,7 @@ class Story:
             return self._observed(event)
         if event.type == NOTIFIED:
             reading = reading_of(event)
-            return f"{NAMES[event.origin]} says: {reading.event or 'something'} changed"
+            return f"{NAMES[event.origin]} says: {reading.event or 'something changed'}"
         return _decided(event)
 
     def _observed(self, event: Event) -> str:
@@ -233,7 +234,7 @@ def print_history(lines: Sequence[Line], *, as_json: bool, heading: bool) -> Non
         )
     Console().print(table)
     if heading:
-        click.echo(f"Times are {lines[0].event.recorded_at.astimezone().strftime('%Z (UTC%z)')}.")
+        click.echo(f"Times are in {lines[0].event.recorded_at.astimezone().strftime('%Z (UTC%z)')}.")
 
 
 def _row(line: Line) -> dict[str, Any]:
@@ -298,8 +299,10 @@ def print_picture(found: dict[str, Any], *, as_json: bool) -> None:
         sides = [
             escape(_value(_tuple(found["shadows"][vendor].get(field, {}).get("value")))) for vendor in VENDORS
         ]
-        table.add_row(_field(field), *sides, NAMES[origin["side"]], shown(origin["since"]))
+        since = origin["since"].astimezone().strftime("%Y-%m-%d %H:%M:%S") if origin["since"] else "-"
+        table.add_row(_field(field), *sides, NAMES[origin["side"]], since)
     Console().print(table)
+    click.echo(f"Times are in {datetime.now().astimezone().strftime('%Z (UTC%z)')}.")
 
 
 def _tuple(value: Any) -> Value:

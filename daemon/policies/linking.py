@@ -53,23 +53,22 @@ def _meet(
         hits = [c for c in hits if not _contradicts(entity.sides[vendor], c.sides[far], rule, context)]
     if not hits:
         return None
-    names = tuple(sorted(f"{far}:{c.sides[far].record}" for c in hits))
-    mark = f"{rule}:{','.join(names)}"
+    mark = f"{rule}:{','.join(sorted(c.sides[far].record for c in hits))}"
+    found = tuple(hits)
     if any(c.busy() or c.pending for c in hits):
         return Plan(wait_for=tuple(c.id for c in hits))
     if any(c.tombstone is not None or c.sides[far].gone is not None for c in hits):
-        return hold(
-            entity, "tombstone", "its counterpart was removed; link or create by hand", f"{mark}:gone", names
-        )
+        why = "its counterpart was removed; link or create by hand"
+        return hold(entity, "tombstone", why, f"{mark}:gone", found)
     if len(hits) > 1:
-        return hold(entity, "ambiguous", f"several records share its {rule}; link one by hand", mark, names)
+        return hold(entity, "ambiguous", f"several records share its {rule}; link one by hand", mark, found)
     [hit] = hits
     if len(hit.sides) == 2:
-        return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", names)
+        return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", found)
     if _contradicts(entity.sides[vendor], hit.sides[far], rule, context):
-        return hold(entity, "contradiction", f"same {rule}, but another {WEAK[rule]}", f"{mark}:other", names)
+        return hold(entity, "contradiction", f"same {rule}, but another {WEAK[rule]}", f"{mark}:other", found)
     if rule == "name_phone" and context.sync.match_name_phone == "hold":
-        return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, names)
+        return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, found)
     return _link(entity, vendor, hit, rule, key)
 
 

@@ -68,13 +68,19 @@ def command_id(context: Context, entity: Entity, target: str) -> str:
 
 
 def hold(
-    entity: Entity, reason: str, detail: str, fingerprint: str, candidates: tuple[str, ...] = ()
+    entity: Entity, reason: str, detail: str, fingerprint: str, candidates: tuple[Entity, ...] = ()
 ) -> Plan:
-    """Hold the entity for the operator, once per cause."""
+    """Hold the entity for the operator, once per cause; look again when a candidate changes."""
+    waiting = tuple(candidate.id for candidate in candidates)
     if entity.hold is not None and entity.hold.fingerprint == fingerprint:
-        return NOTHING
-    held = EntityHeld(entity.id, reason, detail, fingerprint, candidates)
-    return Plan(((entity.id, held),), (entity,))
+        return Plan(wait_for=waiting)
+    names = tuple(
+        sorted(
+            f"{v}:{side.record}" for c in candidates for v, side in c.sides.items() if v not in entity.sides
+        )
+    )
+    held = EntityHeld(entity.id, reason, detail, fingerprint, names)
+    return Plan(((entity.id, held),), (entity, *candidates), waiting)
 
 
 def release(entity: Entity, reason: str) -> tuple[tuple[str, Decision], ...]:

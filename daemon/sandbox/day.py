@@ -67,7 +67,7 @@ class Day:
         """The whole day, and what it came to."""
         began = time.monotonic()
         self.tell("sandbox", "first links: what both vendors know already")
-        await self.converge(connect)
+        await self.converge(connect, sealed=True)
         edits = 0
         for number, step in enumerate(self.script.steps):
             if self.between is not None:
@@ -95,12 +95,16 @@ class Day:
         if not step.together_with_previous:
             await asyncio.sleep(self.pace.step)
 
-    async def converge(self, connect: Connect) -> bool:
-        """Wait until both twins hold the same and the daemon has nothing left to do; False when patience ends."""
+    async def converge(self, connect: Connect, *, sealed: bool = False) -> bool:
+        """Wait until both twins hold the same and the daemon has nothing left to do; False when patience ends.
+
+        `sealed`: also until it has seen that both sides mean the same, so that the next edit is an edit and no conflict.
+        """
         end = time.monotonic() + self.pace.patience
         conn = await connect()
         while time.monotonic() < end:
-            if not differences(self.world.vitec, self.world.propstreet) and await idle(conn):
+            same = not differences(self.world.vitec, self.world.propstreet)
+            if same and await idle(conn) and not (sealed and await views.unsealed(conn, TENANT)):
                 return True
             await asyncio.sleep(0.05)
         return False

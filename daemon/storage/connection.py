@@ -64,6 +64,13 @@ async def owner(dsn: str) -> AsyncIterator[Connection]:
 
 
 @asynccontextmanager
+async def snapshot(conn: Connection) -> AsyncIterator[None]:
+    """Everything read inside is of one moment."""
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        yield
+
+
+@asynccontextmanager
 async def unreachable() -> AsyncIterator[None]:
     """Map everything that means 'there is no database now' onto DatabaseUnreachable."""
     try:

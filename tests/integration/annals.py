@@ -24,6 +24,7 @@ from daemon.domain.events import (
     CommandSucceeded,
     CommandUnknown,
     Decision,
+    EntityReleased,
     Event,
     NewEvent,
     Reading,
@@ -42,7 +43,6 @@ from daemon.domain.streams import (
     other,
     record_stream,
 )
-from daemon.mappings import lens
 from daemon.mappings.lens import REFERENCE
 from daemon.policies.deciding import decide
 from daemon.policies.plan import Context
@@ -84,7 +84,9 @@ def tenant_settings(name: str = TENANT, **changes: Any) -> TenantSettings:
             customer_id="M11385", username="0000", password=Secret("pw"), webhook_secret=Secret("way-in")
         ),
         "propstreet": PropstreetSettings(
-            client_id="id", client_secret=Secret("cs"), webhook_secret=Secret("whsec_dG92ZWlzLXRlc3RzLWtleQ==")
+            client_id="id",
+            client_secret=Secret("cs"),
+            webhook_secret=Secret("whsec_dG92ZWlzLXRlc3RzLWtleQ=="),
         ),
         "sync": SyncSettings(first_sync="now", note="strategy", categories=TAGS),
     }
@@ -171,7 +173,7 @@ class Annals:
 
     def read(self, vendor: str, category: str, record: str, **how: Any) -> Event:
         """A read of what the vendor holds now."""
-        reading = Reading(**({"via": "poll", "started": len(self.events)} | how))
+        reading = Reading(**(dict[str, Any](via="poll", started=len(self.events)) | how))
         data = encode(self.held[vendor, category, record])
         return self.append(record_stream(category, vendor, record), OBSERVED, vendor, data, reading)
 
@@ -209,7 +211,7 @@ class Annals:
             }
         return {
             "first_name": f"Åsa{n}",
-            "last_name": "Ek, \"jr\" \\ {x}",
+            "last_name": 'Ek, "jr" \\ {x}',
             "email": f"asa{n - n % 7 if n % 7 == 1 else n}@example.se",
             "phone": f"+4670{n:07d}",
             "strategy": "Køper\nhelst",
@@ -224,8 +226,15 @@ class Annals:
             choices |= {"name": f"Nye Bygg {n} AB", "website": f"bygg{n}.example.no"}
         else:
             tags = self.chance.choice(((), ("investor",), ("tenant",), ("investor", "tenant")))
-            choices |= {"first_name": f"Kari{n}", "last_name": "L" * (n % 40), "phone": f"+4790{n:06d}", "tags": tags}
-        return {field: choices[field] for field in self.chance.sample(sorted(choices), self.chance.randint(1, 2))}
+            choices |= {
+                "first_name": f"Kari{n}",
+                "last_name": "L" * (n % 40),
+                "phone": f"+4790{n:06d}",
+                "tags": tags,
+            }
+        return {
+            field: choices[field] for field in self.chance.sample(sorted(choices), self.chance.randint(1, 2))
+        }
 
     # -- what Toveis does
 
@@ -268,9 +277,14 @@ class Annals:
         self.say(entity, CommandAttempted(pending.command, pending.attempts + 1, etag, time))
         match self.chance.randrange(10):
             case 0:
-                self.say(entity, CommandFailed(pending.command, "RateLimited", 429, self.now + timedelta(minutes=1)))
+                self.say(
+                    entity,
+                    CommandFailed(pending.command, "RateLimited", 429, self.now + timedelta(minutes=1)),
+                )
             case 1:
-                self.say(entity, CommandUnknown(pending.command, "UnknownOutcome", self.now + timedelta(minutes=2)))
+                self.say(
+                    entity, CommandUnknown(pending.command, "UnknownOutcome", self.now + timedelta(minutes=2))
+                )
             case 2:
                 self.say(entity, CommandDeadLettered(pending.command, "firstName", 400))
             case 3:
@@ -350,6 +364,13 @@ def removed(annals: Annals, vendor: str, category: str, record: str) -> None:
         annals.append(inbox_stream(vendor), NOTIFIED, vendor, data, Reading(via="webhook", unreadable=True))
 
 
+def released(annals: Annals, vendor: str, category: str, record: str) -> None:
+    """An operator lets go whoever is held."""
+    for entity in list(annals.fold.entities.by_id.values()):
+        if entity.hold is not None:
+            annals.say(entity, EntityReleased(entity.id, "looked at"))
+
+
 def parted(annals: Annals, vendor: str, category: str, record: str) -> None:
     """Now and then a link is closed by hand."""
     name = annals.fold.entities.by_record.get((category, vendor, record))
@@ -359,7 +380,20 @@ def parted(annals: Annals, vendor: str, category: str, record: str) -> None:
 
 
 CHANCES: Final[Sequence[Callable[[Annals, str, str, str], None]]] = (
-    *(polled, polled, polled, notified, notified, pushed, pushed, pushed, quarrelled, quarrelled, removed, parted),
+    *(
+        polled,
+        polled,
+        polled,
+        notified,
+        notified,
+        pushed,
+        pushed,
+        pushed,
+        quarrelled,
+        quarrelled,
+        removed,
+        parted,
+    ),
 )
 
 

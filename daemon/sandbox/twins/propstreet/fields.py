@@ -15,7 +15,7 @@ Fields = dict[str, Any]
 Check = Callable[[Any], Any]
 
 
-class Refused(ValueError):  # noqa: N818 -- an outcome, not an accident
+class Refused(ValueError):
     """A value that a check refuses; its text is the message for that field."""
 
 

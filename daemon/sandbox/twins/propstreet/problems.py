@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 
-class Problem(Exception):  # noqa: N818 -- the vendor's word (RFC 7807)
+class Problem(Exception):
     """A request the twin refuses; `errors` maps each refused field to its messages."""
 
     def __init__(
