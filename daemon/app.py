@@ -24,7 +24,7 @@ from daemon.storage import log as event_log
 from daemon.storage import migrations, rebuild, views
 from daemon.storage.appender import Appender
 from daemon.storage.connection import open_pool, owner
-from daemon.storage.listener import EVENTS, READS, VIEWS, Listener
+from daemon.storage.listener import EVENTS, POLLS, READS, VIEWS, Listener
 from daemon.telemetry import log
 from daemon.vendors.limiter import Limiter
 from daemon.vendors.propstreet.client import PropstreetClient
@@ -125,7 +125,9 @@ class Daemon:
 WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
     Projector: (EVENTS,),
     Reactor: (VIEWS, READS),
-    Deliverer: (VIEWS,),
+    Deliverer: (VIEWS, READS),
+    VitecConnectPoller: (POLLS,),
+    PropstreetPoller: (POLLS,),
     VitecConnectFetcher: (VIEWS,),
     PropstreetFetcher: (VIEWS,),
 }

@@ -13,6 +13,9 @@ from daemon.service import Service
 from daemon.storage.appender import Appender
 from daemon.storage.connection import Connection, unreachable
 
+ONCE_A_DAY = 86_400.0
+"""Seconds: how often a Vitec customer that refuses us is asked again. Hammering gets clients blocked."""
+
 
 class Tenant:
     """One tenant at run time. `options` may gain Vitec's catalogue of categories once it is known."""

@@ -9,9 +9,7 @@ from uuid import UUID
 from daemon.domain.errors import WrongExpectedVersion
 from daemon.domain.events import Event, NewEvent, encode
 from daemon.domain.streams import (
-    PROPSTREET,
     VENDORS,
-    VITEC,
     derived_id,
     entity_stream,
     other,
@@ -23,7 +21,7 @@ from daemon.policies.plan import Context, Plan, expected
 from daemon.processor import Processor, Tenant
 from daemon.storage import log, views, working
 from daemon.storage.connection import Connection, snapshot
-from daemon.storage.working import Cursor
+from daemon.storage.working import Cursor, source_of
 from projections.entities import keys_of
 from projections.entity import Entity
 
@@ -86,6 +84,8 @@ class Reactor(Processor):
             self._swept = True
             released = self.at.settings.sync.first_sync == "now"
             names |= set(await views.unlinked(conn, self.tenant, dormant=released))
+            if self.at.mode == "live":
+                names |= set(await views.observed(conn, self.tenant))
         return names
 
     async def _decide(self, conn: Connection, names: set[str], cursors: dict[str, Cursor]) -> list[Plan]:
@@ -171,11 +171,6 @@ class Reactor(Processor):
         except WrongExpectedVersion:
             for moved in plan.basis:  # the event that overtook us may be about another entity than this one
                 self._waiting[moved.id].update(entity.id for entity in plan.basis)
-
-
-def source_of(vendor: str, category: str) -> str:
-    """The poll that covers a category at a vendor: Vitec lists persons and companies in one answer."""
-    return VITEC if vendor == VITEC else f"{PROPSTREET}:{category}"
 
 
 def ready(cursors: dict[str, Cursor], category: str) -> bool:

@@ -4,7 +4,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
-from daemon.domain.errors import CheckpointMoved, DatabaseUnreachable, UnknownEventError
+from daemon.domain.errors import (
+    AccessDenied,
+    CheckpointMoved,
+    DatabaseUnreachable,
+    UnknownEventError,
+    VendorError,
+)
 from daemon.telemetry import log
 
 LONGEST_REST = 30.0
@@ -12,6 +18,9 @@ LONGEST_REST = 30.0
 
 class Service(ABC):
     """One loop. `tick` returns True when there is more to do at once; a failed tick is repeated after a rest."""
+
+    closed_for = 300.0
+    """Seconds to rest after a vendor said that we have no access."""
 
     def __init__(self, name: str, tenant: str, *, every: float = 1.0) -> None:
         self.name = name
@@ -50,6 +59,10 @@ class Service(ABC):
                 self.failures = 0
             except UnknownEventError:
                 raise
+            except AccessDenied as error:
+                await self._rest(type(error).__name__, self.closed_for)
+            except VendorError as error:
+                await self._rest(type(error).__name__)
             except (DatabaseUnreachable, CheckpointMoved) as error:
                 await self._rest(type(error).__name__)
             except Exception:
@@ -60,9 +73,10 @@ class Service(ABC):
                     await self._wait(self.every)
         await self.finish()
 
-    async def _rest(self, reason: str) -> None:
+    async def _rest(self, reason: str, pause: float | None = None) -> None:
         self.failures += 1
-        pause = min(LONGEST_REST, 0.1 * 2 ** min(self.failures, 10))
+        if pause is None:
+            pause = min(LONGEST_REST, 0.1 * 2 ** min(self.failures, 10))
         self._log.warning("service.resting", reason=reason, seconds=pause)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), pause)

@@ -118,11 +118,15 @@ class Pending(msgspec.Struct, omit_defaults=True):
     attempts: int = 0
 
 
-class Blocked(msgspec.Struct, frozen=True):
-    """A field that is not written while its source value stays: the command that was held or refused."""
+class Blocked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A field that is not written while its source value stays: the command that was held or refused.
+
+    `observed`: only because nothing is sent in observe mode.
+    """
 
     command: str
     position: int
+    observed: bool = False
 
 
 class Hold(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -26,7 +26,6 @@ from daemon.domain.events import (
     RecordRemoved,
     RecordsLinked,
     RecordsUnlinked,
-    Want,
     decision_of,
     known,
     reading_of,
@@ -37,6 +36,9 @@ from daemon.mappings import lens
 from daemon.mappings.lens import Content, Options
 from projections.entity import Attempt, Base, Blocked, Entity, Hold, Pending, Side
 from projections.merge import Observation, Rules, lose_sight, observe, release_kept
+
+OBSERVE: Final = "observe"
+"""The reason of a hold that only says that nothing is sent in observe mode."""
 
 ETAGS: Final = {VITEC: False, PROPSTREET: True}
 
@@ -178,7 +180,7 @@ class Entities:
             entity, side = self.of_record(category, vendor, record, event.position)
             if survivor is None:
                 survivor = entity
-            if entity is not survivor:
+            if entity is not survivor and len(entity.sides) == 1:  # a record has at most one live link
                 survivor.sides[vendor] = side
                 survivor.seen = min(survivor.seen, entity.seen)
                 self._absorb(survivor, entity, vendor, record)
@@ -214,7 +216,8 @@ class Entities:
                     decision.command, decision.want, decision.record, decision.etag, decision.reference
                 )
             case CommandHeld():
-                _block(entity, decision.target, decision.command, decision.want)
+                _block(entity, decision)
+                self._give_up(entity, decision.command)
             case _:
                 self._evolve_outcome(event, entity, decision)
 
@@ -234,9 +237,15 @@ class Entities:
             case CommandDeadLettered():
                 target = _target_of(entity, decision.command)
                 if target is not None:
-                    _block(entity, target, decision.command, entity.pending[target].want)
-                    self._drop_attempt(entity, decision.command)
-                    _forget(entity, decision.command)
+                    for field, want in entity.pending[target].want.items():
+                        blocked = entity.blocked.setdefault(target, {})
+                        blocked[field] = Blocked(decision.command, want.source_position)
+                    self._give_up(entity, decision.command)
+
+    def _give_up(self, entity: Entity, command: str) -> None:
+        """The command has its end: nothing of it is in flight or pending any more."""
+        self._drop_attempt(entity, command)
+        _forget(entity, command)
 
     def _fail(self, event: Event, entity: Entity, failed: CommandFailed) -> None:
         side = self._drop_attempt(entity, failed.command)
@@ -306,10 +315,10 @@ def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
         entity.pending.clear()
 
 
-def _block(entity: Entity, target: str, command: str, want: dict[str, Want]) -> None:
-    blocked = entity.blocked.setdefault(target, {})
-    for field, wanted in want.items():
-        blocked[field] = Blocked(command, wanted.source_position)
+def _block(entity: Entity, held: CommandHeld) -> None:
+    blocked = entity.blocked.setdefault(held.target, {})
+    for field, want in held.want.items():
+        blocked[field] = Blocked(held.command, want.source_position, observed=held.reason == OBSERVE)
 
 
 def _unblock(entity: Entity, command: str) -> None:

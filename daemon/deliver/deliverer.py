@@ -39,17 +39,19 @@ from daemon.domain.events import (
     NewEvent,
     encode,
 )
-from daemon.domain.streams import derived_id, entity_stream
+from daemon.domain.streams import derived_id, entity_stream, other
+from daemon.policies.linking import counterparts
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
 from daemon.processor import Processor, Tenant
-from daemon.storage import log, views
+from daemon.storage import log, views, working
 from daemon.storage.appender import Item
+from daemon.storage.connection import Connection, snapshot
 from projections.commands import CommandRow
+from projections.entities import keys_of
 from projections.entity import Entity, Pending
 
 AT_ONCE: Final = 16
-ONCE_A_DAY: Final = timedelta(hours=24)
 
 
 class Deliverer(Processor):
@@ -64,6 +66,8 @@ class Deliverer(Processor):
         self._creating = {name: asyncio.Lock() for name in targets}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, int] = {}
+        self._barriers: dict[str, int] = {}
+        self._closed: dict[str, datetime] = {}
 
     async def start(self) -> None:
         """Whoever sent the attempts without outcome is gone: what became of them is unknown."""
@@ -82,7 +86,11 @@ class Deliverer(Processor):
         """Start what is due and not under way; a finished one wakes the loop again."""
         async with self.at.connection() as conn:
             due = await views.due_commands(conn, self.tenant, self.at.clock())
+            early = await self._too_early(conn, [command for command in due if command.record is None])
         for command in due:
+            closed = self._closed.get(command.target)
+            if command.command in early or (closed is not None and closed > self.at.clock()):
+                continue
             if len(self._tasks) >= AT_ONCE:
                 break
             if command.entity not in self._tasks and self._seen.get(command.command) != command.position:
@@ -90,6 +98,25 @@ class Deliverer(Processor):
                 self._tasks[command.entity] = task
                 task.add_done_callback(partial(self._done, command.entity))
         return False
+
+    async def _too_early(self, conn: Connection, creates: Sequence[CommandRow]) -> set[str]:
+        """Creates wait until a poll that was sent after the decision has seen the whole target, and until what it
+        found was decided on: the record may have been made there meanwhile, by a person or by an attempt of ours."""
+        if not creates:
+            self._barriers.clear()
+            return set()
+        cursors = await working.cursors(conn, self.tenant)
+        decided = await working.checkpoint(conn, self.tenant, "react")
+        unseen, undecided = set(), set()
+        for command in creates:
+            cursor = cursors.get(working.source_of(command.target, command.category))
+            if cursor is None or cursor.complete is None or cursor.complete < command.position:
+                unseen.add(command.command)
+            elif decided < self._barriers.setdefault(command.command, self.at.appender.head):
+                undecided.add(command.command)
+        if unseen:
+            await working.ask_polls(conn, self.tenant)
+        return unseen | undecided
 
     def _done(self, entity: str, _: asyncio.Task[None]) -> None:
         self._tasks.pop(entity, None)
@@ -111,6 +138,8 @@ class Deliverer(Processor):
             self._log.debug("deliver.overtaken", command=command.command)
         except DatabaseUnreachable:
             await asyncio.sleep(0.5)
+        except AccessDenied:  # while looking: nothing was attempted
+            self._close(command.target)
         except VendorError as error:  # while looking: nothing was attempted
             self._log.warning("deliver.postponed", command=command.command, reason=type(error).__name__)
             await asyncio.sleep(min(30.0, retry.pause(self.failures + 1, self._jitter())))
@@ -120,11 +149,16 @@ class Deliverer(Processor):
 
     async def _send(self, command: CommandRow, target: Target) -> None:
         """Look, check that it is still due, attempt, write, and append the outcome."""
-        async with self.at.connection() as conn:
+        async with self.at.connection() as conn, snapshot(conn):
             entity = await views.resolve(conn, self.tenant, command.entity)
+            met = entity is not None and await self._met(conn, entity)
         pending = still_due(entity, command.target, command.command) if entity is not None else None
         if entity is None or pending is None:
             self._seen[command.command] = command.position  # a newer decision is on its way
+            return
+        if met:  # somebody has appeared who may be meant: the reactor links them, or holds
+            superseded = CommandSuperseded(pending.command, "a counterpart appeared")
+            await self.at.appender.append([self._event(entity, superseded)], expected=_own(entity))
             return
         found = await target.look(self.at, entity, pending)
         match found:
@@ -139,6 +173,14 @@ class Deliverer(Processor):
                 return
             case Write():
                 await self._attempt(entity, pending, command, target, found)
+
+    async def _met(self, conn: Connection, entity: Entity) -> bool:
+        if len(entity.sides) != 1:
+            return False
+        [(vendor, side)] = entity.sides.items()
+        keys = keys_of(entity.category, vendor, side, self.at.options)
+        candidates = await views.candidates(conn, self.tenant, entity.category, other(vendor), keys)
+        return counterparts(entity, candidates, self.at.options) is not None
 
     async def _attempt(
         self, entity: Entity, pending: Pending, command: CommandRow, target: Target, write: Write
@@ -157,7 +199,7 @@ class Deliverer(Processor):
         except VendorError as error:
             outcome = [self._failure(entity, command.target, pending, attempted.attempt, error)]
         else:
-            outcome = [*landed.before, landed.read, _succeeded(pending, landed)]
+            outcome = [*landed.before, landed.read, _succeeded(pending, landed), *landed.after]
         await self._record(entity, outcome)
         self._log.info(
             "deliver.done",
@@ -180,7 +222,7 @@ class Deliverer(Processor):
                 at = retry.retry_at(self.at.clock(), 1, self._jitter(), after)
                 return CommandFailed(command, name, error.status, at)
             case AccessDenied():
-                return CommandFailed(command, name, error.status, self.at.clock() + ONCE_A_DAY)
+                return CommandFailed(command, name, error.status, self._close(target))
             case Retryable() | Duplicate() if (at := self._later(attempt)) is not None:
                 return CommandFailed(command, name, error.status, at)
             case Stale() | NotFound():
@@ -201,6 +243,12 @@ class Deliverer(Processor):
             case Rejected(reason=reason):
                 return CommandDeadLettered(command, reason or name, error.status)
         return CommandDeadLettered(command, name, error.status)
+
+    def _close(self, target: str) -> datetime:
+        """A vendor refuses us: nothing more is sent to it until the time returned."""
+        self._log.warning("deliver.closed", target=target, seconds=self._targets[target].closed_for)
+        self._closed[target] = self.at.clock() + timedelta(seconds=self._targets[target].closed_for)
+        return self._closed[target]
 
     def _later(self, attempt: int) -> datetime | None:
         return retry.retry_at(self.at.clock(), max(attempt, 1), self._jitter())

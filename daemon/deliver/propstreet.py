@@ -16,6 +16,8 @@ from projections.fold import payload_of
 class PropstreetTarget:
     """Propstreet, as the deliverer sees it."""
 
+    closed_for = 300.0
+
     def __init__(self, client: PropstreetClient) -> None:
         self._client = client
 
@@ -64,4 +66,6 @@ class PropstreetTarget:
             record = pending.record
             payload = await self._client.patch(entity.category, record, write.patch.body, pending.etag)
         read = read_of(at, entity, PROPSTREET, record, payload, reading)
-        return Landed(record, read, before, unconfirmed(at, PROPSTREET, entity.category, pending, payload))
+        return Landed(
+            record, read, before, (), unconfirmed(at, PROPSTREET, entity.category, pending, payload)
+        )

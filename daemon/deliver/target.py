@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from daemon.domain.events import NewEvent, Reading, RecordsLinked, encode
+from daemon.domain.events import Decision, NewEvent, Reading, RecordsLinked, encode
 from daemon.domain.streams import derived_id, entity_stream, record_stream
 from daemon.mappings import lens
 from daemon.mappings.lens import Patch
@@ -37,17 +37,23 @@ class Met(msgspec.Struct, frozen=True):
 
 
 class Landed(msgspec.Struct, frozen=True):
-    """A write that the vendor took: the record as it then was, and what stands before it in the log (a link)."""
+    """A write that the vendor took: the record as it then was, what stands before it in the log (a link), and after."""
 
     record: str
     read: Read
     before: tuple[Item, ...] = ()
+    after: tuple[Decision, ...] = ()
     unconfirmed: tuple[str, ...] = ()
     window_ms: float | None = None
 
 
 class Target(Protocol):
-    """One vendor, as the deliverer sees it. Both calls raise VendorError."""
+    """One vendor, as the deliverer sees it. Both calls raise VendorError.
+
+    `closed_for`: seconds before it is asked again after it refused us.
+    """
+
+    closed_for: float
 
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met:
         """See, without writing, whether the command may go out, and with which body."""

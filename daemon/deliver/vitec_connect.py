@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
 from daemon.deliver.target import (
@@ -16,22 +17,29 @@ from daemon.deliver.target import (
     values,
 )
 from daemon.domain.errors import Rejected, Retryable, UnknownOutcome, VendorError
-from daemon.domain.events import Reading, RecordRemoved, encode
+from daemon.domain.events import Decision, EntityHeld, Reading, RecordRemoved, encode
 from daemon.domain.streams import PROPSTREET, VITEC, record_stream
 from daemon.mappings import lens
-from daemon.processor import Tenant
+from daemon.policies.deciding import MATCHED
+from daemon.processor import ONCE_A_DAY, Tenant
+from daemon.storage import views
 from daemon.storage.appender import Item
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from projections.entities import keys_of
 from projections.entity import Entity, Pending, Shadow, Side
 
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
+NEW: Final = timedelta(minutes=1)
+"""A record whose creation lies further back than this before its last change was not made by that change."""
+
 SHORTEST_TERM: Final = 5
 """Vitec's search takes no shorter term."""
 
 
 class VitecConnectTarget:
     """Vitec Connect, as the deliverer sees it."""
+
+    closed_for = ONCE_A_DAY
 
     def __init__(self, client: VitecConnectClient) -> None:
         self._client = client
@@ -96,6 +104,8 @@ class VitecConnectTarget:
         sent = time.monotonic()
         kind = KINDS[entity.category]
         record = await self._send(entity.category, pending, write)
+        if pending.record is None:
+            await self._refuse_a_linked_one(at, entity.category, record)
         started = at.appender.head
         try:
             payload = await self._client.read_one(kind, record)
@@ -106,10 +116,20 @@ class VitecConnectTarget:
         reading = Reading(via="readback", started=started, command=pending.command)
         read = read_of(at, entity, VITEC, record, payload, reading, kind=kind)
         before: tuple[Item, ...] = ()
+        after: tuple[Decision, ...] = ()
         if pending.record is None:
             before = (link_of(at, entity, record, entity.sides[PROPSTREET].record),)
+            after = _matched(at, entity, record, payload)
         window = None if write.seen is None else round((sent - write.seen) * 1000, 1)
-        return Landed(record, read, before, unconfirmed(at, VITEC, entity.category, pending, payload), window)
+        odd = unconfirmed(at, VITEC, entity.category, pending, payload)
+        return Landed(record, read, before, after, odd, window)
+
+    async def _refuse_a_linked_one(self, at: Tenant, category: str, record: str) -> None:
+        """Vitec's own duplicate check may answer with somebody who is linked already (D2)."""
+        async with at.connection() as conn:
+            owner = await views.entity_of_record(conn, at.name, category, VITEC, record)
+        if owner is not None and len(owner.sides) == 2:
+            raise Rejected("Vitec matched a linked contact", status=200, reason="matched a linked contact")
 
     async def _send(self, category: str, pending: Pending, write: Write) -> str:
         record = pending.record
@@ -128,3 +148,15 @@ class VitecConnectTarget:
                     raise UnknownOutcome("written in part", status=error.status) from error
                 raise
         return record
+
+
+def _matched(at: Tenant, entity: Entity, record: str, payload: bytes) -> tuple[Decision, ...]:
+    """Hold a record that is older than our write: Vitec matched somebody who was there before (section 8.2).
+
+    Both times are Vitec's own, so its clock does not matter.
+    """
+    content = lens(VITEC, entity.category).get(payload, at.options)
+    if content.created is None or content.changed is None or content.changed - content.created < NEW:
+        return ()
+    detail = "Vitec matched an older contact; look whether it is the same, then release or unlink"
+    return (EntityHeld(entity.id, MATCHED, detail, f"matched:{record}", (f"{VITEC}:{record}",)),)

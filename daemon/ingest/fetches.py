@@ -10,7 +10,7 @@ from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.ingest.removals import removed
 from daemon.mappings import lens
 from daemon.mappings.privacy import without_national_ids
-from daemon.processor import Processor, Tenant
+from daemon.processor import ONCE_A_DAY, Processor, Tenant
 from daemon.storage import views
 from daemon.storage.appender import Item
 from daemon.storage.log import Read
@@ -95,6 +95,8 @@ class PropstreetFetcher(Fetcher):
 
 class VitecConnectFetcher(Fetcher):
     """Typed batches; whoever is missing in the answer is asked for alone before it counts as removed."""
+
+    closed_for = ONCE_A_DAY
 
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, VITEC)

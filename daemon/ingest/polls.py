@@ -19,12 +19,12 @@ from daemon.domain.times import vendor_time
 from daemon.ingest.removals import removed
 from daemon.mappings import lens
 from daemon.mappings.privacy import without_national_ids
-from daemon.processor import Processor, Tenant, with_catalogue
+from daemon.processor import ONCE_A_DAY, Processor, Tenant, with_catalogue
 from daemon.storage import working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection
 from daemon.storage.log import Read
-from daemon.storage.working import Cursor
+from daemon.storage.working import Cursor, source_of
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, Reference, VitecConnectClient
 
@@ -112,7 +112,7 @@ class PropstreetPoller(Poller):
 
     def __init__(self, tenant: Tenant, client: PropstreetClient, category: str) -> None:
         every = tenant.settings.propstreet.poll_interval
-        super().__init__(tenant, f"{PROPSTREET}:{category}", PROPSTREET, every=every)
+        super().__init__(tenant, source_of(PROPSTREET, category), PROPSTREET, every=every)
         self._client = client
         self._category = category
 
@@ -141,6 +141,8 @@ class VitecConnectPoller(Poller):
 
     It also keeps the list of Vitec's categories, without which no category can be written.
     """
+
+    closed_for = ONCE_A_DAY
 
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, VITEC, VITEC, every=tenant.settings.vitec.poll_interval)

@@ -2,13 +2,16 @@
 
 from typing import Final
 
-from daemon.domain.events import CommandSuperseded, Decision
+from daemon.domain.events import CommandSuperseded, Decision, EntityHeld
 from daemon.policies.deleting import remove
 from daemon.policies.linking import introduce
 from daemon.policies.plan import NOTHING, Context, Plan, direction, hold, release
 from daemon.policies.syncing import settle
 from projections.entities import dormant
 from projections.entity import Entity
+
+MATCHED: Final = "matched"
+"""The hold of a record that we meant to create, and that Vitec matched with one that was there before."""
 
 OUT_OF_SCOPE: Final = frozenset(("deceased_estate", "association"))
 
@@ -18,6 +21,8 @@ def decide(entity: Entity, context: Context) -> Plan:
     sides = entity.sides.values()
     if entity.busy() or any(side.need is not None for side in sides) or entity.tombstone is not None:
         return NOTHING
+    if entity.hold is not None and entity.hold.reason == MATCHED:
+        return NOTHING  # only the operator knows whether it is the same person
     if direction(context.sync, entity.category) == "off" or any(OUT_OF_SCOPE & set(s.flags) for s in sides):
         return NOTHING
     if any(side.gone is not None for side in sides):
@@ -33,7 +38,9 @@ def decide(entity: Entity, context: Context) -> Plan:
     if any(not side.shadow for side in sides):
         return NOTHING  # never observed: a hint or a link told of it
     if len(entity.sides) == 1:
-        return introduce(entity, context)
+        plan = introduce(entity, context)
+        held = any(isinstance(decision, EntityHeld) for _, decision in plan.events)
+        return _with_stop(entity, plan) if held else plan
     plan = settle(entity, context)
     if entity.hold is not None:
         return Plan((*release(entity, "the cause is gone"), *plan.events), (entity,))
@@ -46,4 +53,6 @@ def _with_stop(entity: Entity, plan: Plan) -> Plan:
         (entity.id, CommandSuperseded(pending.command, "the entity is held or closed"))
         for pending in entity.pending.values()
     )
-    return Plan((*stops, *plan.events), (entity,)) if stops or plan.events else NOTHING
+    if not stops:
+        return plan
+    return Plan((*stops, *plan.events), plan.basis or (entity,), plan.wait_for)

@@ -1,11 +1,15 @@
 """Which records are one entity: by reference, then by the match keys of the mapping rules (section 8). Never guess."""
 
+from collections.abc import Iterable
 from typing import Final
+
+import msgspec
 
 from daemon.domain.events import CommandSuperseded, Decision, RecordsLinked
 from daemon.domain.fields import same
 from daemon.domain.settings import OnlyTagged
 from daemon.domain.streams import PROPSTREET, VITEC, other
+from daemon.mappings.lens import Options
 from daemon.policies.plan import NOTHING, Context, Plan, allowed, direction, hold, release
 from daemon.policies.syncing import create
 from projections.entities import keys_of
@@ -26,58 +30,70 @@ def introduce(entity: Entity, context: Context) -> Plan:
     if not context.ready:
         return NOTHING
     [(vendor, side)] = entity.sides.items()
-    keys = keys_of(entity.category, vendor, side, context.options)
+    meeting = counterparts(entity, context.candidates, context.options)
+    if meeting is None:
+        return _start(entity, vendor, side, context)
+    return _meet(entity, vendor, meeting, context)
+
+
+class Meeting(msgspec.Struct, frozen=True):
+    """The entities whose record at the other vendor answers to the first rule that finds any, and the key that did."""
+
+    rule: str
+    key: str
+    hits: tuple[Entity, ...]
+
+
+def counterparts(entity: Entity, candidates: Iterable[Entity], options: Options) -> Meeting | None:
+    """Who may be meant at the other vendor, by the rules in their order; None when it is nobody."""
+    [(vendor, side)] = entity.sides.items()
+    far = other(vendor)
+    keys = keys_of(entity.category, vendor, side, options)
+    there = {
+        candidate.id: (candidate, set(keys_of(entity.category, far, candidate.sides[far], options)))
+        for candidate in candidates
+        if candidate.id != entity.id and far in candidate.sides
+    }
     for rule in STEPS[entity.category]:
         ours = {key for key in keys if key.startswith(f"{rule}:")}
-        hits = [
-            c for c in context.candidates if c.id != entity.id and ours & _keys(c, other(vendor), context)
-        ]
+        hits = tuple(
+            candidate
+            for candidate, theirs in there.values()
+            if ours & theirs
+            and not (rule == "domain" and _contradicts(side, candidate.sides[far], rule, options))
+        )
         if hits:
-            plan = _meet(entity, vendor, rule, next(iter(ours)), hits, context)
-            if plan is not None:
-                return plan
-    return _start(entity, vendor, side, context)
+            return Meeting(rule, next(iter(ours)), hits)
+    return None
 
 
-def _keys(candidate: Entity, vendor: str, context: Context) -> set[str]:
-    side = candidate.sides.get(vendor)
-    return set(keys_of(candidate.category, vendor, side, context.options)) if side else set()
-
-
-def _meet(
-    entity: Entity, vendor: str, rule: str, key: str, hits: list[Entity], context: Context
-) -> Plan | None:
-    """Link with the only candidate that fits; None when the rule says that none of them is meant."""
-    far = other(vendor)
-    if rule == "domain":
-        hits = [c for c in hits if not _contradicts(entity.sides[vendor], c.sides[far], rule, context)]
-    if not hits:
-        return None
+def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Plan:
+    """Link with the only candidate, if it is free and nothing contradicts."""
+    far, rule, hits = other(vendor), meeting.rule, meeting.hits
     mark = f"{rule}:{','.join(sorted(c.sides[far].record for c in hits))}"
-    found = tuple(hits)
-    if any(c.busy() or c.pending for c in hits):
+    if any(c.busy() or c.sides[far].need is not None for c in hits):
         return Plan(wait_for=tuple(c.id for c in hits))
     if any(c.tombstone is not None or c.sides[far].gone is not None for c in hits):
         why = "its counterpart was removed; link or create by hand"
-        return hold(entity, "tombstone", why, f"{mark}:gone", found)
+        return hold(entity, "tombstone", why, f"{mark}:gone", hits)
     if len(hits) > 1:
-        return hold(entity, "ambiguous", f"several records share its {rule}; link one by hand", mark, found)
+        return hold(entity, "ambiguous", f"several records share its {rule}; link one by hand", mark, hits)
     [hit] = hits
     if len(hit.sides) == 2:
-        return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", found)
-    if _contradicts(entity.sides[vendor], hit.sides[far], rule, context):
-        return hold(entity, "contradiction", f"same {rule}, but another {WEAK[rule]}", f"{mark}:other", found)
+        return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", hits)
+    if _contradicts(entity.sides[vendor], hit.sides[far], rule, context.options):
+        return hold(entity, "contradiction", f"same {rule}, but another {WEAK[rule]}", f"{mark}:other", hits)
     if rule == "name_phone" and context.sync.match_name_phone == "hold":
-        return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, found)
-    return _link(entity, vendor, hit, rule, key)
+        return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, hits)
+    return _link(entity, vendor, hit, rule, meeting.key)
 
 
-def _contradicts(here: Side, there: Side, rule: str, context: Context) -> bool:
+def _contradicts(here: Side, there: Side, rule: str, options: Options) -> bool:
     field = WEAK.get(rule)
     if field is None or field not in here.shadow or field not in there.shadow:
         return False
     a, b = here.shadow[field].value, there.shadow[field].value
-    return bool(a and b) and not same(field, a, b, context.options.region)
+    return bool(a and b) and not same(field, a, b, options.region)
 
 
 def _link(entity: Entity, vendor: str, hit: Entity, rule: str, key: str) -> Plan:

@@ -18,6 +18,7 @@ from daemon.mappings import lens
 from daemon.mappings.lens import RECORD, REFERENCE, Hold
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction
 from projections.entity import Base, Entity, Pending, Side
+from projections.fold import OBSERVE
 from projections.merge import Same, Verdict, merge, merge_sets, sealable
 
 SETS: Final = frozenset(("tags",))
@@ -108,7 +109,12 @@ def _command(
 ) -> Events:
     """One command with what can be written, a hold for each field that cannot, and the end of what is outdated."""
     blocked = entity.blocked.get(target, {})
-    due = {f: w for f, w in want.items() if f not in blocked or blocked[f].position != w.source_position}
+    live = context.mode == "live"  # what was only observed is decided anew
+    due = {
+        f: w
+        for f, w in want.items()
+        if (b := blocked.get(f)) is None or b.position != w.source_position or (b.observed and live)
+    }
     outdated = {b.command for f, b in blocked.items() if f in due or f not in want}
     if target not in entity.sides:  # a create is one piece: any change of the source makes it due anew
         due = want if due else {}
@@ -139,7 +145,7 @@ def _issue(
         return events
     if context.mode == "observe":
         held = Hold(RECORD, "not_writable", "nothing is sent in observe mode; set mode to live")
-        return [*events, (entity.id, _held(entity, target, due, held, reason="observe"))]
+        return [*events, (entity.id, _held(entity, target, due, held, reason=OBSERVE))]
     events += _conflicts(entity, target, due, verdicts)
     record = side.record if side is not None else None
     reference = entity.sides[VITEC].record if target == PROPSTREET else None

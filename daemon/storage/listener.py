@@ -12,6 +12,7 @@ from daemon.storage.connection import UNREACHABLE
 EVENTS: Final = "toveis"
 VIEWS: Final = "toveis_views"
 READS: Final = "toveis_reads"
+POLLS: Final = "toveis_polls"
 
 Heard = Callable[[str, str], None]
 """heard(channel, tenant)."""
@@ -36,7 +37,7 @@ class Listener:
         connection = await asyncpg.connect(self._dsn, timeout=10)
         try:
             connection.add_termination_listener(lambda _: gone.set())
-            for channel in (EVENTS, VIEWS, READS):
+            for channel in (EVENTS, VIEWS, READS, POLLS):
                 await connection.add_listener(channel, self._on_notify)
             await gone.wait()
         finally:

@@ -187,6 +187,11 @@ async def unlinked(conn: Connection, tenant: str, *, dormant: bool) -> list[str]
     return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant, dormant)]
 
 
+async def observed(conn: Connection, tenant: str) -> list[str]:
+    """Entities with a command that was only recorded, because nothing is sent in observe mode."""
+    return [row["entity"] for row in await conn.fetch(_sql["observed"], tenant)]
+
+
 async def needs(conn: Connection, tenant: str, vendor: str, limit: int = 500) -> list[Need]:
     """The records of a vendor that must be read again, the oldest need first."""
     return [Need(*row) for row in await conn.fetch(_sql["needs"], tenant, vendor, limit)]

@@ -28,6 +28,9 @@ SELECT entity FROM entities WHERE tenant = $1 AND unsealed
 -- name: unlinked
 SELECT entity FROM entities WHERE tenant = $1 AND NOT linked AND (NOT dormant OR $2)
 
+-- name: observed
+SELECT DISTINCT entity FROM commands WHERE tenant = $1 AND state = 'held' AND reason = 'observe'
+
 -- name: needs
 SELECT records.category, records.vendor, records.external_id, records.kind, records.need, entities.dormant
   FROM records JOIN entities USING (tenant, entity)

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from daemon.domain.streams import PROPSTREET, VITEC
 from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
 
@@ -79,6 +80,16 @@ async def cursors(conn: Connection, tenant: str) -> dict[str, Cursor]:
 async def reads(conn: Connection, tenant: str, streams: Sequence[str]) -> dict[str, KnownRead]:
     """What is known of the reads of some records."""
     return {row["stream"]: KnownRead(*row) for row in await conn.fetch(_sql["reads"], tenant, streams)}
+
+
+def source_of(vendor: str, category: str) -> str:
+    """The poll that covers a category at a vendor: Vitec lists persons and companies in one answer."""
+    return VITEC if vendor == VITEC else f"{PROPSTREET}:{category}"
+
+
+async def ask_polls(conn: Connection, tenant: str) -> None:
+    """Ask the polls to look now."""
+    await conn.execute(_sql["ask_polls"], tenant)
 
 
 async def tell_views(conn: Connection, tenant: str) -> None:

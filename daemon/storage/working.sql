@@ -2,8 +2,11 @@
 SELECT position FROM checkpoints WHERE tenant = $1 AND processor = $2
 
 -- name: move_checkpoint
-INSERT INTO checkpoints (tenant, processor, position) VALUES ($1, $2, $3)
-    ON CONFLICT (tenant, processor) DO UPDATE SET position = excluded.position
+WITH moved AS (
+    INSERT INTO checkpoints (tenant, processor, position) VALUES ($1, $2, $3)
+        ON CONFLICT (tenant, processor) DO UPDATE SET position = excluded.position
+)
+SELECT pg_notify('toveis_reads', $1)
 
 -- name: cursor
 SELECT cursor, complete, started_at, looked_at FROM cursors WHERE tenant = $1 AND source = $2
@@ -26,6 +29,9 @@ SELECT source, cursor, complete, started_at, looked_at FROM cursors WHERE tenant
 
 -- name: reads
 SELECT stream, started, ended, listed, listed_at, read_at FROM reads WHERE tenant = $1 AND stream = ANY ($2::text[])
+
+-- name: ask_polls
+SELECT pg_notify('toveis_polls', $1)
 
 -- name: tell_views
 SELECT pg_notify('toveis_views', $1)

@@ -11,8 +11,6 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from daemon.domain.events import (
     NOTIFIED,
     OBSERVED,
@@ -109,7 +107,7 @@ def propstreet_record(number: int, revision: int, seen: int, at: datetime) -> di
     time = f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"
     category = category_of(number)
     path = "contacts" if category == "contact" else "companies"
-    frame = {
+    frame: dict[str, Any] = {
         "id": propstreet_id(number),
         "uri": f"https://app.propstreet.com/network/{path}/{propstreet_id(number)}",
         "externalRefs": [{"namespace": "vitec-next", "id": vitec_id(number)}],
@@ -228,7 +226,7 @@ class Log:
         self.tenant = tenant
         self.rows: list[Row] = []
         self._versions: Counter[str] = Counter()
-        self._commands = itertools.count(1)
+        self.commands = itertools.count(1)
 
     @property
     def now(self) -> datetime:
@@ -243,10 +241,8 @@ class Log:
         text = data if isinstance(data, bytes) else encode(data)
         meta = None if reading is None else encode(reading).decode()
         version = self._versions[stream]
-        self.rows.append(
-            (self.tenant, position, mark, stream, version, kind, SCHEMA_VERSION, origin, now, now, None, mark)
-            + (text.decode(), meta)
-        )
+        place = (self.tenant, position, mark, stream, version, kind, SCHEMA_VERSION, origin)
+        self.rows.append((*place, now, now, None, mark, text.decode(), meta))
         return position
 
     def decide(self, stream: str, decision: Decision) -> int:
@@ -341,7 +337,7 @@ class Pair:
         log, field, command = (
             self.log,
             moved_field(self.number, self.revision),
-            f"command-{next(self.log._commands)}",
+            f"command-{next(self.log.commands)}",
         )
         wanted = value(self.number, self.revision, field)
         before = value(self.number, self.revision - 1, field)
@@ -388,4 +384,4 @@ COLUMNS: Final = (
     *("tenant", "position", "event_id", "stream", "version", "type", "schema_version", "origin"),
     *("occurred_at", "recorded_at", "causation_id", "correlation_id", "data", "meta"),
 )
-_json: Final = msgspec.json.Decoder()
+"""The columns of a `Row`."""

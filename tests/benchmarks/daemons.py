@@ -91,4 +91,5 @@ async def _ready(process: Process, url: str, log: Path) -> None:
                     if answer.status == 200:
                         return
             await asyncio.sleep(0.05)
-    raise RuntimeError(f"{url} did not become ready:\n{log.read_text()[-2000:]}")
+    with log.open() as lines:
+        raise RuntimeError(f"{url} did not become ready:\n{lines.read()[-2000:]}")

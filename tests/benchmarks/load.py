@@ -134,7 +134,9 @@ async def run(url: str, connections: int, seconds: float) -> Load:
     loop, address = asyncio.get_running_loop(), urlsplit(url)
     open_ones = []
     for _ in range(connections):
-        _, connection = await loop.create_connection(lambda: Connection(load), address.hostname, address.port)
+        _, connection = await loop.create_connection(
+            lambda: Connection(load), str(address.hostname), address.port or 80
+        )
         open_ones.append(connection)
     await asyncio.sleep(WARM_UP)
     load.start_the_clock()

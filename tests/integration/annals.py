@@ -380,20 +380,8 @@ def parted(annals: Annals, vendor: str, category: str, record: str) -> None:
 
 
 CHANCES: Final[Sequence[Callable[[Annals, str, str, str], None]]] = (
-    *(
-        polled,
-        polled,
-        polled,
-        notified,
-        notified,
-        pushed,
-        pushed,
-        pushed,
-        quarrelled,
-        quarrelled,
-        removed,
-        parted,
-    ),
+    *(polled, polled, polled, notified, notified, pushed, pushed, pushed),
+    *(quarrelled, quarrelled, removed, parted, released),
 )
 
 

@@ -11,13 +11,12 @@ import asyncpg
 
 from daemon.domain.events import OBSERVED, Event, NewEvent, Reading
 from daemon.domain.streams import record_stream
-from daemon.mappings.lens import Options
 from daemon.processor import Tenant
 from daemon.storage import log
 from daemon.storage.appender import Appender
 from daemon.storage.connection import open_pool, owner
 from daemon.storage.log import Read
-from tests.integration.annals import NOON, OPTIONS, SETTINGS, TENANT, anew
+from tests.integration.annals import NOON, OPTIONS, TENANT, anew, tenant_settings
 
 _numbers: Final = count(1)
 
@@ -78,13 +77,13 @@ async def appender_at(dsn: str, tenant: str = TENANT, **options: Any) -> AsyncIt
 
 
 @asynccontextmanager
-async def tenant_at(dsn: str, options: Options = OPTIONS) -> AsyncIterator[Tenant]:
-    """A tenant as its stages see it."""
+async def tenant_at(dsn: str, name: str = TENANT, **options: Any) -> AsyncIterator[Tenant]:
+    """A tenant as its stages see it; `options` are the appender's."""
     async with pool_at(dsn) as pool:
-        appender = Appender(pool, TENANT)
+        appender = Appender(pool, name, **options)
         await appender.start()
-        tenant = Tenant(SETTINGS, "live", pool, appender, utc_now)
-        tenant.options = options
+        tenant = Tenant(tenant_settings(name), "live", pool, appender, utc_now)
+        tenant.options = OPTIONS
         try:
             yield tenant
         finally:

@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
     SCHEMA_VERSION,
     CommandAttempted,
@@ -50,13 +51,18 @@ KEY = "789"
 FIRST = {VITEC: ADR, PROPSTREET: KEY}
 SWEDEN = ZoneInfo("Europe/Stockholm")
 TABLE = {"K1": "investor", "K2": "vip", "K3": "buyer", "K4": "seller"}
-CATALOGUE = tuple((key, tag.title(), False, kind) for key, tag in TABLE.items() for kind in ("Person", "Company"))
+CATALOGUE = tuple(
+    (key, tag.title(), False, kind) for key, tag in TABLE.items() for kind in ("Person", "Company")
+)
 OPTIONS = Options(
     customer_id="M11385", note="strategy", categories=TABLE, company_categories=TABLE, catalogue=CATALOGUE
 )
 SYNC = SyncSettings(categories=TABLE, company_categories=TABLE, note="strategy")
 MARK = uuid.UUID("5b0c7a52-7a52-4f5e-9d5e-3f1f6a0c9a11")
-ANNA: dict[str, Value] = {
+Fields = dict[str, Any]
+"""Our fields by name."""
+
+ANNA: Fields = {
     "first_name": "Anna",
     "last_name": "Berg",
     "email": "anna@example.se",
@@ -174,7 +180,7 @@ class VitecDesk(Desk):
         """UpdatePerson or UpdateCompany: categoryIds add, DELETE Category removes."""
         row, body = self.rows[record], patch.body
         names = lens(VITEC, self.category).names  # type: ignore[attr-defined]  # Vitec's lenses have them
-        new: dict[str, Value] = {ours: body[name] for ours, name in names.items() if name in body}
+        new: dict[str, Any] = {ours: body[name] for ours, name in names.items() if name in body}
         if isinstance(email := body.get("email"), dict):
             new["email"] = email["emailAddress"]
         if isinstance(address := body.get("address"), dict):
@@ -191,7 +197,7 @@ class PropstreetDesk(Desk):
     """Propstreet: etags and If-Match, UTC with seven decimals, lists that are replaced whole."""
 
     vendor = PROPSTREET
-    _names = {
+    _names: ClassVar = {
         "contact": {
             "first_name": "firstName",
             "last_name": "lastName",
@@ -351,7 +357,7 @@ class Pair:
         self.vitec = VitecDesk(self, category)
         self.propstreet = PropstreetDesk(self, category)
         self.desks: dict[str, Desk] = {VITEC: self.vitec, PROPSTREET: self.propstreet}
-        self.polled = dict.fromkeys(VENDORS, -1)
+        self.polled: dict[str, int] = dict.fromkeys(VENDORS, -1)
         self._versions: dict[str, int] = {}
         self._stored: set[uuid.UUID] = set()
         self._known: dict[str, KnownRecord] = {}
@@ -421,7 +427,9 @@ class Pair:
             known = self._known.setdefault(event.stream, KnownRecord(None, None, 0))
             known.event_id, known.content = event.event_id, content
 
-    def ours(self, entity: Entity, decision: Decision, *, version: int = 0, name: str | None = None) -> NewEvent:
+    def ours(
+        self, entity: Entity, decision: Decision, *, version: int = 0, name: str | None = None
+    ) -> NewEvent:
         """A decision of ours as an event in the entity's stream."""
         data, kind = encode(decision), type(decision).__name__
         return NewEvent(
@@ -459,15 +467,17 @@ class Pair:
         """What we believe a vendor holds in a field."""
         return self.side(vendor).shadow[name]
 
+    def values(self, name: str) -> tuple[Value, Value]:
+        """What Vitec and Propstreet really hold."""
+        return self.vitec.value(name), self.propstreet.value(name)
+
     def agreed(self, name: str) -> bool:
         """Neither side has changed this field since both last meant the same."""
         return not any(self.entity.changed(vendor, name) for vendor in VENDORS)
 
     def told(self, kind: type[Decision]) -> list[Any]:
         """Every decision of a kind that the log holds, oldest first."""
-        return [
-            msgspec.json.decode(e.data, type=kind) for e in self.events if e.type == kind.__name__
-        ]
+        return [msgspec.json.decode(e.data, type=kind) for e in self.events if e.type == kind.__name__]
 
     # Ingest
 
@@ -485,16 +495,22 @@ class Pair:
     ) -> Read:
         """What a poll, a fetch or a read-back brings to the log."""
         stream = record_stream(self.category, vendor, record)
-        changed = lens(vendor, self.category).get(payload, self.options).changed
         return Read(
             stream=stream,
             origin=vendor,
-            occurred_at=min(changed or self.now, self.now),
+            occurred_at=self._changed(vendor, payload),
             payload=payload,
             reading=Reading(via=via, started=started, command=command, first=first),
             correlation_id=derived_id(TENANT, stream, str(started)),
             always=always,
         )
+
+    def _changed(self, vendor: str, payload: bytes) -> datetime:
+        try:
+            changed = lens(vendor, self.category).get(payload, self.options).changed
+        except UntranslatablePayload:
+            changed = None
+        return min(changed or self.now, self.now)
 
     def glance(self, vendor: str, record: str | None = None) -> Glance:
         """A read leaves now and sees what the vendor holds now; it arrives when the test says so."""
@@ -587,7 +603,9 @@ class Pair:
         keys = set(keys_of(self.category, vendor, side, self.options))
         for each in self.fold.entities.by_id.values():
             far = each.sides.get(other(vendor))
-            if each.id != entity.id and far and keys & set(keys_of(self.category, far_vendor(vendor), far, self.options)):
+            if each.id == entity.id or far is None:
+                continue
+            if keys & set(keys_of(self.category, other(vendor), far, self.options)):
                 yield each
 
     def decide(self) -> list[Decision]:
@@ -654,7 +672,9 @@ class Pair:
     def discard(self, target: str) -> None:
         """What the deliverer does with a command whose values are there already."""
         pending = self.entity.pending[target]
-        self.append([self.ours(self.entity, CommandSuperseded(pending.command, "the value is there already"))])
+        self.append(
+            [self.ours(self.entity, CommandSuperseded(pending.command, "the value is there already"))]
+        )
 
     def sync_up(self, rounds: int = 12) -> int:
         """Read, decide and deliver until nothing is left; the number of writes. Fails if it never ends."""
@@ -668,11 +688,6 @@ class Pair:
         raise AssertionError(f"not quiet after {rounds} rounds")
 
 
-def far_vendor(vendor: str) -> str:
-    """The vendor on the other side."""
-    return other(vendor)
-
-
 def wall_clock(at: datetime) -> str:
     """Swedish wall-clock time without offset, 0-3 decimals."""
     text = at.astimezone(SWEDEN).strftime("%Y-%m-%dT%H:%M:%S.%f")[:23]
@@ -684,7 +699,9 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
 
 
-def linked(category: str = "contact", *, sync: SyncSettings = SYNC, mode: Mode = "live", **fields: Value) -> Pair:
+def linked(
+    category: str = "contact", *, sync: SyncSettings = SYNC, mode: Mode = "live", **fields: Value
+) -> Pair:
     """A pair that agrees on everything and has nothing to do."""
     pair = Pair(category, sync=sync)
     both = (ANNA | fields) if category == "contact" else fields

@@ -34,7 +34,7 @@ from daemon.mappings.vitec_person import Person as VitecPerson
 from daemon.vendors.limiter import Limiter
 from daemon.vendors.propstreet.client import Page, PropstreetClient
 from daemon.vendors.vitec_connect.client import Category, Changes, Match, Reference, VitecConnectClient
-from projections.entity import Entity, Side
+from projections.entity import Side
 from projections.fold import Entities
 
 FOLDER = Path(__file__).parents[1] / "payloads"
@@ -680,13 +680,13 @@ def observed(stream: str, raw: bytes) -> Event:
     )
 
 
-def folded(events: list[Event]) -> dict[str, tuple[Entity, Side]]:
-    """The entity and the side of each record after the events."""
+def folded(events: list[Event]) -> dict[str, Side]:
+    """The side of each record after the events."""
     entities = Entities(TENANT, OPTIONS)
     for event in events:
         entities.evolve(event)
     return {
-        record_stream(category, vendor, record): (entities.by_id[name], entities.by_id[name].sides[vendor])
+        record_stream(category, vendor, record): entities.by_id[name].sides[vendor]
         for (category, vendor, record), name in entities.by_record.items()
     }
 
@@ -714,8 +714,9 @@ def test_the_table_names_every_sample_and_no_other() -> None:
 
 
 def test_the_index_names_every_sample() -> None:
-    index = (FOLDER / "README.md").read_text()
-    assert [name for name in TABLE if f"`{name}`" not in index] == []
+    sections = (FOLDER / "README.md").read_text().split("\n## ")
+    index = {section.partition("/")[0]: section for section in sections}
+    assert [name for name in TABLE if f"| `{Path(name).name}` |" not in index[vendor_of(name)]] == []
 
 
 # Records
@@ -737,7 +738,7 @@ def test_every_key_of_a_record_is_read_or_left_out_for_a_reason(name: str, expec
 @of_kind(Reads)
 def test_a_record_is_folded_into_what_was_read(name: str, expected: Reads) -> None:
     stream = record_stream(expected.category, vendor_of(name), expected.content.external_id)
-    _, side = folded([observed(stream, sample(name))])[stream]
+    side = folded([observed(stream, sample(name))])[stream]
     assert values(side) == expected.content.fields
     assert side.flags == expected.content.flags
     assert side.reference == expected.content.reference
@@ -762,7 +763,7 @@ def test_a_record_that_cannot_be_read_says_where_and_is_kept(name: str, expected
     assert expected.why in str(refusal.value)
     stream = record_stream(expected.category, vendor, "1")
     event = observed(stream, sample(name))
-    _, side = folded([event])[stream]
+    side = folded([event])[stream]
     assert side.unreadable == event.position
     assert event.data.encode() == sample(name)
 
@@ -782,7 +783,7 @@ def test_a_delivery_becomes_events_of_the_records_that_it_names(name: str, expec
 @of_kind(Heard)
 def test_a_delivery_is_folded_into_content_or_into_a_need_to_read(name: str, expected: Heard) -> None:
     events = [stored(new, position) for position, new in enumerate(deliver(name, sample(name)), 1)]
-    sides = {stream: side for stream, (_, side) in folded(events).items()}
+    sides = folded(events)
     if expected.why:
         assert sides == {}
         return

@@ -90,7 +90,7 @@ class _Replayed(msgspec.Struct):
     replayed_count: int
 
 
-# Not strict: what the schema calls a number may come as a string (P10).
+# Not strict: what the schema calls a number may come as a string (PS10).
 _PAGE = msgspec.json.Decoder(_Envelope, strict=False)
 _RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WEBHOOKS: msgspec.json.Decoder[list[Webhook] | _Webhooks] = msgspec.json.Decoder(

@@ -19,7 +19,7 @@ class _Grant(msgspec.Struct):
     expires_in: float | None = None
 
 
-# Numbers may come as strings (P10).
+# Numbers may come as strings (PS10).
 _GRANT = msgspec.json.Decoder(_Grant, strict=False)
 
 

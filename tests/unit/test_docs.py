@@ -1,0 +1,174 @@
+"""The documentation holds together: ids stand in it, links lead somewhere, and nothing points outside the project."""
+
+import ast
+import io
+import re
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from daemon.sandbox.twins.propstreet.switches import Switches as PropstreetSwitches
+from daemon.sandbox.twins.vitec_connect.switches import Switches as VitecSwitches
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+ID = re.compile(r"\b(?:PS|VS|[BCDEGHIKLNPQRSTVWX])\d{1,2}\b")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+MENTION = re.compile(r"\bdocs/[A-Za-z0-9_./-]+\.md\b")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+# An id is meant where it stands in parentheses, or begins a comment or a docstring (`# C15`, `"""T9."""`).
+MEANT = re.compile(rf"\(([^()]*)\)|\A[\s#]*({ID.pattern}(?:(?:, | and ){ID.pattern})*)")
+
+OUTSIDE = ("sha" + "red/", "see" + "ds/", "/wo" + "rk/")
+"""Places that the project was made from or in, and that nobody who has it can open."""
+
+
+def project_files() -> list[Path]:
+    """Every file of the project; what tools leave behind is not of it."""
+    return [path for path in _walk(ROOT) if path.suffix != ".pyc"]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name == "__pycache__" or (path.name.startswith(".") and path.name != ".ci"):
+            continue
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def prose_of(path: Path) -> Iterator[str]:
+    """The comments and docstrings of a module, those behind an attribute among them."""
+    source = path.read_text()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield text
+
+
+def ids_in(text: str) -> set[str]:
+    """The ids that a comment or a docstring names; `S1 to S22` names its two ends."""
+    return {name for found in MEANT.finditer(text) for name in ID.findall(found[0])}
+
+
+def python_files() -> list[Path]:
+    return [path for path in project_files() if path.suffix == ".py"]
+
+
+def pages() -> list[Path]:
+    return [path for path in project_files() if path.suffix == ".md"]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def known_ids() -> set[str]:
+    return {
+        name for page in ("mapping-rules.md", "vendors.md") for name in ID.findall((DOCS / page).read_text())
+    }
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the usual renderers make them."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", re.sub(LINK, "", heading)).strip().lower() for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("# C15", {"C15"}),
+        ("# G10, C4", {"G10", "C4"}),
+        ("T9.", {"T9"}),
+        ("A link (D1, and as K2 says).", {"D1", "K2"}),
+        ("the answer of a call (PS14)", {"PS14"}),
+        ("Categories K1 and K2 of the twin", set()),
+        ("E.164 (the form of phones)", set()),
+    ],
+)
+def test_an_id_is_told_from_a_word_that_looks_like_one(text: str, ids: set[str]) -> None:
+    assert ids_in(text) == ids
+
+
+def test_every_rule_that_the_code_names_stands_in_the_documentation() -> None:
+    known = known_ids()
+    unknown = {
+        f"{name_of(path)}: {name}"
+        for path in python_files()
+        for text in prose_of(path)
+        for name in ids_in(text) - known
+    }
+    assert unknown == set()
+
+
+def test_every_rule_of_a_statement_stands_in_the_documentation() -> None:
+    statements = [path for path in project_files() if path.suffix == ".sql"]
+    comments = [(path, line) for path in statements for line in re.findall(r"--.*", path.read_text())]
+    assert [name_of(path) for path, line in comments if ids_in(line) - known_ids()] == []
+
+
+def test_a_rule_has_one_place() -> None:
+    rows = re.findall(r"^\| ([A-Z]{1,2}\d[^|]*) \|", (DOCS / "mapping-rules.md").read_text(), re.MULTILINE)
+    assert [name for name, times in Counter(ID.findall(", ".join(rows))).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("switches", [PropstreetSwitches, VitecSwitches])
+def test_every_switch_of_a_twin_stands_in_the_documentation(switches: type) -> None:
+    named = {field.name.upper() for field in fields(switches)}
+    assert {name for name in named if ID.fullmatch(name)} - known_ids() == set()
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_a_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in LINK.findall(FENCED.sub("", page.read_text())):
+        place, _, anchor = link.partition("#")
+        if place.startswith(("https:", "http:", "mailto:")):
+            continue
+        target = (page.parent / place).resolve() if place else page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_a_page_that_is_mentioned_exists() -> None:
+    mentioned = {
+        (name_of(path), page)
+        for path in project_files()
+        if path.suffix in (".py", ".sql", ".toml", ".md")
+        for page in MENTION.findall(path.read_text())
+    }
+    assert {page for _, page in mentioned if not (ROOT / page).exists()} == set()
+
+
+def test_the_decisions_are_numbered_without_a_gap_and_listed() -> None:
+    names = sorted(path.name for path in (DOCS / "decisions").iterdir())
+    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+    design = (DOCS / "design.md").read_text()
+    assert [name for name in names if f"(decisions/{name})" not in design] == []
+    for name in names:
+        text = (DOCS / "decisions" / name).read_text()
+        assert re.findall(r"^#+ (.+)$", text, re.MULTILINE)[1:] == ["Context", "Decision", "Consequences"]
+        assert text.startswith(f"# {name[:4]} ")
+
+
+def test_nothing_points_outside_the_project() -> None:
+    pointing = {
+        f"{name_of(path)}: {place}"
+        for path in project_files()
+        for place in OUTSIDE
+        if place in path.read_text(errors="ignore")
+    }
+    assert pointing == set()
