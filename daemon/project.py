@@ -18,6 +18,7 @@ class Projector(Processor):
     async def tick(self) -> bool:
         """Fold the next page."""
         async with self.at.connection() as conn:
+            seen = await views.mark(conn)
             before = await views.position(conn, self.tenant)
             events = await log.page(conn, self.tenant, before, PAGE)
             if not events:
@@ -27,6 +28,8 @@ class Projector(Processor):
             fold.evolve(events)
             change = fold.change()
             async with conn.transaction():
-                await views.advance(conn, self.tenant, change, before, events[-1].position, self._digest)
+                await views.advance(
+                    conn, self.tenant, change, before, events[-1].position, self._digest, seen
+                )
                 await working.tell_views(conn, self.tenant)
         return len(events) == PAGE

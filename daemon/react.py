@@ -12,7 +12,6 @@ from daemon.domain.streams import (
     VENDORS,
     derived_id,
     entity_stream,
-    other,
     parse_record_stream,
     record_stream,
 )
@@ -121,7 +120,7 @@ class Reactor(Processor):
         keys = keys_of(entity.category, vendor, side, self.at.options)
         if not keys:
             return []
-        return await views.candidates(conn, self.tenant, entity.category, other(vendor), keys)
+        return await views.with_keys(conn, self.tenant, entity.category, keys)
 
     async def _read_since(
         self, conn: Connection, entities: list[Entity], cursors: dict[str, Cursor]

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from daemon.domain.events import Half, Want
 from daemon.domain.fields import Value
@@ -76,7 +77,7 @@ class Push(msgspec.Struct, frozen=True, omit_defaults=True):
     etag: str | None
     recorded_at: datetime
     removed: bool = False
-    reference: str | None = None
+    reference: str | UnsetType | None = UNSET
 
 
 class Side(msgspec.Struct, omit_defaults=True):

@@ -1,5 +1,6 @@
 """The fold: events in the order of the log become entities. Live projection and replay run this same code."""
 
+import re
 from datetime import datetime
 from typing import Final
 
@@ -50,11 +51,20 @@ class _Envelope(msgspec.Struct):
 _envelopes: Final = msgspec.json.Decoder(_Envelope)
 
 
+_UNSTORABLE: Final = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:\\u0000"
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+"""A NUL, or half of a surrogate pair: no text column holds them. The log does; the views show U+FFFD instead."""
+
+
 def payload_of(event: Event, reading: Reading) -> bytes:
     """The record's own JSON: the whole data, or the part of a webhook's envelope that holds the record."""
-    if reading.inside is None:
-        return event.data.encode()
-    return bytes(_envelopes.decode(event.data).data)
+    text = event.data.encode()
+    if b"\\u" in text:
+        text = _UNSTORABLE.sub(rb"\1\\ufffd", text)
+    return text if reading.inside is None else bytes(_envelopes.decode(text).data)
 
 
 def content_of(event: Event, reading: Reading, options: Options) -> Content:
@@ -175,16 +185,20 @@ class Entities:
 
     def _link(self, event: Event, category: str, link: RecordsLinked) -> Entity:
         """Bring both records under the entity of the link; the younger entity resolves to it."""
-        survivor = self.resolve(link.entity)
-        for vendor, record in ((VITEC, link.vitec), (PROPSTREET, link.propstreet)):
-            entity, side = self.of_record(category, vendor, record, event.position)
-            if survivor is None:
-                survivor = entity
-            if entity is not survivor and len(entity.sides) == 1:  # a record has at most one live link
-                survivor.sides[vendor] = side
+        pairs = [
+            (vendor, self.of_record(category, vendor, record, event.position)[0])
+            for vendor, record in ((VITEC, link.vitec), (PROPSTREET, link.propstreet))
+        ]
+        survivor = self.resolve(link.entity) or pairs[0][1]
+        for vendor, entity in pairs:
+            # A record has at most one live link: one that would take a place, or leave one, is not followed.
+            if entity is not survivor and (vendor in survivor.sides or len(entity.sides) == 2):
+                return survivor
+        for vendor, entity in pairs:
+            if entity is not survivor:
+                survivor.sides[vendor] = entity.sides[vendor]
                 survivor.seen = min(survivor.seen, entity.seen)
-                self._absorb(survivor, entity, vendor, record)
-        assert survivor is not None
+                self._absorb(survivor, entity, vendor, entity.sides[vendor].record)
         return survivor
 
     def _absorb(self, survivor: Entity, younger: Entity, vendor: str, record: str) -> None:
@@ -200,7 +214,6 @@ class Entities:
                 _evolve_link(entity, decision, event.position)
             case RecordsUnlinked():
                 entity.tombstone = decision.reason if decision.tombstone else None
-                entity.linked = None
             case RecordRemoved() if side is not None:
                 side.gone, side.need = event.position, None
                 side.attempts = [a for a in side.attempts if a.state == "recent"]

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from daemon.domain.events import ACCEPTED, Half, Want
 from daemon.domain.fields import Value
@@ -39,7 +40,7 @@ class Observation(msgspec.Struct, frozen=True):
     verdict: str = ACCEPTED
     command: str | None = None
     removed: bool = False
-    reference: str | None = None
+    reference: str | UnsetType | None = UNSET
 
 
 def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
@@ -86,8 +87,10 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
     time = _later(o.time, side.head.time)
     moved = side.restored and (not rules.etags or o.etag != side.head.etag)
     side.restored = False
+    if side.gone is not None and not o.removed:
+        entity.tombstone = None  # seen again after a false removal: the same link, with its base
     side.gone = o.position if o.removed else None
-    if o.reference is not None or not o.removed:
+    if o.reference is not UNSET:
         side.reference = o.reference
     suspects = [a for a in side.attempts if a.state == "open" or _is_recent(a, o)]
     for field, value in o.fields.items():
@@ -126,7 +129,8 @@ def _accept_field(
     for attempt in suspects:
         if _was_perhaps_reverted(side, o, rules, field, value, attempt):
             side.doubt[field] = o.position
-            attempt.doubted.append(field)
+            if attempt.state == "recent":
+                attempt.doubted.append(field)
 
 
 def _was_perhaps_reverted(

@@ -9,6 +9,9 @@ CREATE TABLE progress (
 -- name: read
 SELECT position, digest FROM progress WHERE tenant = $1
 
+-- name: mark
+SELECT 'progress'::regclass::oid::bigint
+
 -- name: lock
 SELECT position FROM progress WHERE tenant = $1 FOR UPDATE
 

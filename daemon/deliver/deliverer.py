@@ -39,7 +39,7 @@ from daemon.domain.events import (
     NewEvent,
     encode,
 )
-from daemon.domain.streams import derived_id, entity_stream, other
+from daemon.domain.streams import derived_id, entity_stream
 from daemon.policies.linking import counterparts
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
@@ -179,7 +179,7 @@ class Deliverer(Processor):
             return False
         [(vendor, side)] = entity.sides.items()
         keys = keys_of(entity.category, vendor, side, self.at.options)
-        candidates = await views.candidates(conn, self.tenant, entity.category, other(vendor), keys)
+        candidates = await views.with_keys(conn, self.tenant, entity.category, keys)
         return counterparts(entity, candidates, self.at.options) is not None
 
     async def _attempt(

@@ -44,6 +44,11 @@ def parse_record_stream(stream: str) -> tuple[str, str, str] | None:
     return None
 
 
+def storable(external_id: str) -> bool:
+    """Whether an id can be part of a stream's name: Propstreet's have at most 255 characters, Vitec's 40."""
+    return len(external_id) <= 255 and external_id.isprintable()
+
+
 def entity_id(tenant: str, category: str, vendor: str, external_id: str) -> str:
     """The id of the entity whose oldest record this is: short, stable, safe to print and to type."""
     digest = hashlib.blake2b(

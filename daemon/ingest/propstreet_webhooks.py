@@ -8,7 +8,14 @@ from uuid import UUID
 import msgspec
 
 from daemon.domain.events import NOTIFIED, OBSERVED, NewEvent, Reading, encode
-from daemon.domain.streams import CATEGORIES, PROPSTREET, derived_id, inbox_stream, record_stream
+from daemon.domain.streams import (
+    CATEGORIES,
+    PROPSTREET,
+    derived_id,
+    inbox_stream,
+    record_stream,
+    storable,
+)
 from daemon.domain.times import vendor_time
 from daemon.mappings.privacy import without_national_ids
 
@@ -22,7 +29,7 @@ def event_of(
     event_id = derived_id(tenant, PROPSTREET, "webhook", delivery_id)
     try:
         content = _any.decode(body)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError, msgspec.MsgspecError):
         return _unreadable(event_id, body, received)
     kept = body if store_national_ids else without_national_ids(body)
     envelope = content if isinstance(content, dict) else {}
@@ -31,7 +38,7 @@ def event_of(
     resource = resource if isinstance(resource, dict) else {}
     category, _, what = name.partition(".")
     record = str(resource.get("id") or "")
-    if test or category not in CATEGORIES or not record or "\0" in record:
+    if test or category not in CATEGORIES or not record or not storable(record):
         reading = Reading(via="webhook", event=name)
         return _event(event_id, inbox_stream(PROPSTREET), NOTIFIED, received, kept, reading, received)
     stream = record_stream(category, PROPSTREET, record)

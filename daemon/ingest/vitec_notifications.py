@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from daemon.domain.events import NOTIFIED, NewEvent, Reading, encode
-from daemon.domain.streams import VITEC, derived_id, inbox_stream, record_stream
+from daemon.domain.streams import VITEC, derived_id, inbox_stream, record_stream, storable
 from daemon.mappings.privacy import without_national_ids
 
 CONTACTS: Final = {
@@ -66,7 +66,7 @@ def events_of(
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
         content = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -86,7 +86,7 @@ def _streams(fields: Mapping[str, Any]) -> list[tuple[str, str | None]]:
         case _:
             records = []
             category, kind = "", ""
-    named = [record for record in records if record and "\0" not in record]
+    named = [record for record in records if record and storable(record)]
     if not named:
         return [(inbox_stream(VITEC), None)]
     return [(record_stream(category, VITEC, record), kind) for record in named]

@@ -69,7 +69,8 @@ class Content(Struct, frozen=True):
 
     `fields` holds only what the payload carries: absent is unknown, None is empty (G5). `changed` and
     `created` are aware UTC. `removed`: soft-deleted at the vendor. `reference`: the Vitec id among
-    Propstreet's references. `flags`: deceased (C12), blocked (C14), deceased_estate and association (C15:
+    Propstreet's references, UNSET where
+    a payload carries none. `flags`: deceased (C12), blocked (C14), deceased_estate and association (C15:
     out of scope, no fields). `domain` is a company's, for match keys only. `labels`: every tag at
     Propstreet, mapped or not.
     """
@@ -80,7 +81,7 @@ class Content(Struct, frozen=True):
     created: datetime | None = None
     etag: str | None = None
     removed: bool = False
-    reference: str | None = None
+    reference: str | UnsetType | None = UNSET
     flags: tuple[str, ...] = ()
     domain: str | None = None
     labels: tuple[str, ...] = ()

@@ -69,7 +69,9 @@ class PropstreetLens(Lens[R]):
             created=vendor_time(record.created_utc),
             etag=record.etag,
             removed=record.deleted_utc is not None,
-            reference=referenced(references, options.reference_namespace),
+            reference=UNSET
+            if record.external_refs is UNSET
+            else referenced(references, options.reference_namespace),
             flags=self.flags(record),
             domain=self.domain(record),
             labels=record.tags or (),

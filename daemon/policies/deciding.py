@@ -24,7 +24,7 @@ def decide(entity: Entity, context: Context) -> Plan:
     if entity.hold is not None and entity.hold.reason == MATCHED:
         return NOTHING  # only the operator knows whether it is the same person
     if direction(context.sync, entity.category) == "off" or any(OUT_OF_SCOPE & set(s.flags) for s in sides):
-        return NOTHING
+        return _with_stop(entity, NOTHING)
     if any(side.gone is not None for side in sides):
         return _with_stop(entity, remove(entity, context))
     if any(side.unreadable is not None for side in sides):
@@ -50,7 +50,7 @@ def decide(entity: Entity, context: Context) -> Plan:
 def _with_stop(entity: Entity, plan: Plan) -> Plan:
     """A plan that also takes back what has not been sent yet."""
     stops: tuple[tuple[str, Decision], ...] = tuple(
-        (entity.id, CommandSuperseded(pending.command, "the entity is held or closed"))
+        (entity.id, CommandSuperseded(pending.command, "the entity is held, closed or out of scope"))
         for pending in entity.pending.values()
     )
     if not stops:

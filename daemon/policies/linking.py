@@ -76,8 +76,10 @@ def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Pl
     if any(c.tombstone is not None or c.sides[far].gone is not None for c in hits):
         why = "its counterpart was removed; link or create by hand"
         return hold(entity, "tombstone", why, f"{mark}:gone", hits)
-    if len(hits) > 1:
-        return hold(entity, "ambiguous", f"several records share its {rule}; link one by hand", mark, hits)
+    rivals = _rivals(entity, vendor, meeting, context)
+    if len(hits) > 1 or rivals:
+        why = f"several records share its {rule}; link one by hand"
+        return hold(entity, "ambiguous", why, mark, (*hits, *rivals))
     [hit] = hits
     if len(hit.sides) == 2:
         return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", hits)
@@ -86,6 +88,18 @@ def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Pl
     if rule == "name_phone" and context.sync.match_name_phone == "hold":
         return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, hits)
     return _link(entity, vendor, hit, rule, meeting.key)
+
+
+def _rivals(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> tuple[Entity, ...]:
+    """Other unlinked records at this vendor that would answer to the same key."""
+    return tuple(
+        c
+        for c in context.candidates
+        if c.id != entity.id
+        and c.sides.keys() == {vendor}
+        and c.sides[vendor].gone is None
+        and meeting.key in keys_of(c.category, vendor, c.sides[vendor], context.options)
+    )
 
 
 def _contradicts(here: Side, there: Side, rule: str, options: Options) -> bool:
@@ -101,12 +115,18 @@ def _link(entity: Entity, vendor: str, hit: Entity, rule: str, key: str) -> Plan
     older, younger = sorted((entity, hit), key=lambda e: (e.seen, e.id))
     records = {vendor: entity.sides[vendor].record, other(vendor): hit.sides[other(vendor)].record}
     stops: list[tuple[str, Decision]] = [
-        (e.id, CommandSuperseded(pending.command, "the record was linked"))
+        (e.id, CommandSuperseded(command, "the record was linked"))
         for e in (entity, hit)
-        for pending in e.pending.values()
+        for command in sorted(_unsent(e))
     ]
     link = RecordsLinked(older.id, records[VITEC], records[PROPSTREET], rule, key)
     return Plan((*stops, *release(entity, "linked"), (older.id, link)), (older, younger))
+
+
+def _unsent(entity: Entity) -> set[str]:
+    """Every command of an entity that waits or is held."""
+    blocked = {block.command for blocks in entity.blocked.values() for block in blocks.values()}
+    return blocked | {pending.command for pending in entity.pending.values()}
 
 
 def _start(entity: Entity, vendor: str, side: Side, context: Context) -> Plan:

@@ -13,6 +13,7 @@ from daemon.domain.events import (
     Want,
 )
 from daemon.domain.fields import Value, same
+from daemon.domain.settings import Authority
 from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, other
 from daemon.mappings import lens
 from daemon.mappings.lens import RECORD, REFERENCE, Hold
@@ -91,7 +92,7 @@ def _wanted(
             if alike(field, value, present.value):
                 continue
         else:
-            authority = context.sync.authority.get(f"{entity.category}.{field}", "latest")
+            authority = _authority(entity, field, target, context)
             verdicts[field] = merge(entity, field, alike, authority, agreed)
             if verdicts[field].winner != other(target):
                 continue
@@ -104,21 +105,18 @@ def _wanted(
     return want, verdicts
 
 
+def _authority(entity: Entity, field: str, target: str, context: Context) -> Authority:
+    """Who wins when both changed. In one direction the source does: an edit at the target is drift."""
+    if direction(context.sync, entity.category) != "both":
+        return other(target)
+    return context.sync.authority.get(f"{entity.category}.{field}", "latest")
+
+
 def _command(
     entity: Entity, target: str, want: dict[str, Want], verdicts: dict[str, Verdict], context: Context
 ) -> Events:
     """One command with what can be written, a hold for each field that cannot, and the end of what is outdated."""
-    blocked = entity.blocked.get(target, {})
-    live = context.mode == "live"  # what was only observed is decided anew
-    due = {
-        f: w
-        for f, w in want.items()
-        if (b := blocked.get(f)) is None or b.position != w.source_position or (b.observed and live)
-    }
-    outdated = {b.command for f, b in blocked.items() if f in due or f not in want}
-    if target not in entity.sides:  # a create is one piece: any change of the source makes it due anew
-        due = want if due else {}
-        outdated = {b.command for b in blocked.values()} if due else set()
+    due, outdated = _unblocked(entity, target, want, context)
     events: Events = [
         (entity.id, CommandSuperseded(command, "a newer value")) for command in sorted(outdated)
     ]
@@ -131,19 +129,43 @@ def _command(
     return events + _issue(entity, target, due, verdicts, context)
 
 
+def _unblocked(
+    entity: Entity, target: str, want: dict[str, Want], context: Context
+) -> tuple[dict[str, Want], set[str]]:
+    """What is not held or refused for the very value that is wanted, and the holds that are thereby outdated.
+
+    What was held only because nothing is sent in observe mode is decided anew in live mode. A create is one piece:
+    a change of any value that was held or refused makes all of it due anew.
+    """
+    blocked = entity.blocked.get(target, {})
+    moved = {
+        field
+        for field, block in blocked.items()
+        if field not in want
+        or block.position != want[field].source_position
+        or (block.observed and context.mode == "live")
+    }
+    if target not in entity.sides and moved & want.keys():
+        return want, {block.command for block in blocked.values()}
+    still = {block.command for field, block in blocked.items() if field not in moved}
+    due = {field: w for field, w in want.items() if field not in blocked or field in moved}
+    return due, {blocked[field].command for field in moved} - still
+
+
 def _issue(
     entity: Entity, target: str, due: dict[str, Want], verdicts: dict[str, Verdict], context: Context
 ) -> Events:
     side, pending = entity.sides.get(target), entity.pending.get(target)
     etag = side.head.etag if side is not None else None
-    if pending is not None and pending.want == due and pending.etag == etag:
+    observed = context.mode == "observe"
+    if pending is not None and pending.want == due and pending.etag == etag and not observed:
         return []
     events: Events = []
     if pending is not None:
         events.append((entity.id, CommandSuperseded(pending.command, "a newer decision")))
     if not due:
         return events
-    if context.mode == "observe":
+    if observed:
         held = Hold(RECORD, "not_writable", "nothing is sent in observe mode; set mode to live")
         return [*events, (entity.id, _held(entity, target, due, held, reason=OBSERVE))]
     events += _conflicts(entity, target, due, verdicts)
@@ -194,9 +216,9 @@ def _conflicts(entity: Entity, target: str, due: dict[str, Want], verdicts: dict
         side = entity.sides.get(target)
         doubt = side.doubt.get(field) if side is not None else None
         verdict = verdicts.get(field)
-        if verdict is None or not (verdict.conflict or doubt is not None):
+        conflict = verdict is not None and verdict.conflict
+        if side is None or not (conflict or doubt is not None):
             continue
-        assert side is not None
         loser = side.shadow[field]
         marks = (str(want.source_position), str(loser.position), str(doubt))
         close = want.since is not None and loser.since is not None and abs(want.since - loser.since) < SKEW
@@ -211,8 +233,8 @@ def _conflicts(entity: Entity, target: str, due: dict[str, Want], verdicts: dict
             loser_value=loser.value,
             loser_since=loser.since,
             loser_position=loser.position,
-            rule=verdict.rule if verdict.conflict else "doubt",
-            order_uncertain=verdict.conflict and close,
+            rule=verdict.rule if verdict is not None and conflict else "doubt",
+            order_uncertain=conflict and close,
         )
         events.append((entity.id, resolved))
     return events

@@ -85,25 +85,25 @@ async def compare(
         return differences
 
 
-def differ(view: str, live: list[Row], fresh: list[Row]) -> Iterator[Difference]:
+def differ(view: str, live: list[dict[str, Any]], fresh: list[Row]) -> Iterator[Difference]:
     """The fields in which two sets of rows of one view differ."""
-    old = {_key(row): msgspec.to_builtins(row) for row in live}
-    new = {_key(row): msgspec.to_builtins(row) for row in fresh}
+    old = {_key(row): row for row in live}
+    new = {_key(row): row for row in map(views.plain, fresh)}
     for key in sorted(old.keys() | new.keys()):
         here, there = old.get(key), new.get(key)
-        entity = (here or there or {})["entity"]
+        entity = str((here or there or {})["entity"])
         if here is None or there is None:
             yield Difference(view, entity, "*", here, there)
             continue
         for field in here:
-            if here[field] != there[field]:
-                yield Difference(view, entity, field, here[field], there[field])
+            if here[field] != there.get(field):
+                yield Difference(view, entity, field, here[field], there.get(field))
 
 
-def _key(row: Row) -> tuple[str, ...]:
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
     """What makes a row of a view one row."""
     names = ("command", "conflict", "alias", "key", "vendor", "external_id", "entity")
-    return tuple(str(getattr(row, name)) for name in names if hasattr(row, name))
+    return tuple(str(row[name]) for name in names if name in row)
 
 
 async def rebuild(conn: Connection, tenants: dict[str, Options], *, progress: Progress | None = None) -> None:
@@ -147,7 +147,8 @@ async def _swap(conn: Connection, folds: dict[str, tuple[Fold, int]], tenants: d
             change = fresh.change()
             await conn.execute(_sql["next_path"])
             held = await views.position(conn, tenant)
-            await views.advance(conn, tenant, change, held, upto, digest_of(tenants[tenant]))
+            digest, seen = digest_of(tenants[tenant]), await views.mark(conn)
+            await views.advance(conn, tenant, change, held, upto, digest, seen)
             await conn.execute(_sql["own_path"])
         await conn.execute(_sql["swap"])
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from daemon.domain.errors import CheckpointMoved
-from daemon.domain.events import Event, RecordsLinked, decision_of
+from daemon.domain.events import Event, RecordsLinked, decision_of, known
 from daemon.domain.streams import PROPSTREET, VITEC, parse_record_stream
 from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
@@ -78,16 +78,9 @@ class _Names(msgspec.Struct):
     commands: set[str]
 
 
-class _Command(msgspec.Struct):
-    command: str
-
-
-_command: Final = msgspec.json.Decoder(_Command)
-
-
 def _names(events: Iterable[Event]) -> _Names:
     names = _Names(set(), set(), set())
-    for event in events:
+    for event in map(known, events):
         record = parse_record_stream(event.stream)
         if record is not None:
             names.records.add(record)
@@ -100,7 +93,7 @@ def _names(events: Iterable[Event]) -> _Names:
             names.records |= {(category, VITEC, link.vitec), (category, PROPSTREET, link.propstreet)}
             names.entities.add(link.entity)
         elif event.type in COMMAND_TYPES:
-            names.commands.add(_command.decode(event.data).command)
+            names.commands.add(decision_of(event).command)  # type: ignore[attr-defined]  # all of COMMAND_TYPES have one
     return names
 
 
@@ -151,14 +144,6 @@ async def entities_of_records(
         [record for _, _, record in records],
     )
     return {row["entity"] for row in rows}
-
-
-async def candidates(
-    conn: Connection, tenant: str, category: str, vendor: str, keys: Sequence[str]
-) -> list[Entity]:
-    """The entities whose record at `vendor` has one of the keys."""
-    rows = await conn.fetch(_sql["entities_with_keys"], tenant, category, list(keys), vendor)
-    return await entities(conn, tenant, [row["entity"] for row in rows])
 
 
 async def with_keys(conn: Connection, tenant: str, category: str, keys: Sequence[str]) -> list[Entity]:
@@ -225,13 +210,22 @@ async def counts(conn: Connection, tenant: str) -> dict[str, int]:
     }
 
 
+async def mark(conn: Connection) -> int:
+    """What tells the present views from those that a rebuild puts in their place."""
+    oid: int = await conn.fetchval(_progress["mark"])
+    return oid
+
+
 async def advance(
-    conn: Connection, tenant: str, change: Change, before: int, after: int, digest: str
+    conn: Connection, tenant: str, change: Change, before: int, after: int, digest: str, seen: int
 ) -> None:
-    """Write a page's change and move the checkpoint, in the caller's transaction; raises CheckpointMoved."""
+    """Write a page's change and move the checkpoint, in the caller's transaction.
+
+    `seen` is the `mark` of the views that the page was folded on. Raises CheckpointMoved when they were moved on or
+    swapped meanwhile.
+    """
     held = await conn.fetchval(_progress["lock"], tenant)
-    # Read again: while we waited for the row, a rebuild may have put another schema in its place.
-    if (held or 0) != before or await position(conn, tenant) != before:
+    if (held or 0) != before or await mark(conn) != seen:
         raise CheckpointMoved("another projector has moved this tenant's views")
     for view, keys in change.delete.items():
         if keys:
@@ -253,9 +247,23 @@ async def create(conn: Connection) -> None:
         await conn.execute(statements["create"])
 
 
-async def live_rows(conn: Connection, view: str, tenant: str) -> list[Row]:
-    """All rows of a view as they stand."""
-    return [_rows[view].decode(row[0]) for row in await conn.fetch(_views[view]["all"], tenant)]
+async def live_rows(conn: Connection, view: str, tenant: str) -> list[dict[str, Any]]:
+    """All rows of a view as they stand, as plain values; also those that no fold would have written."""
+    return [_plain(view, row[0]) for row in await conn.fetch(_views[view]["all"], tenant)]
+
+
+def _plain(view: str, text: str) -> dict[str, Any]:
+    try:
+        return plain(_rows[view].decode(text))
+    except msgspec.ValidationError:
+        row: dict[str, Any] = msgspec.json.decode(text)
+        return row
+
+
+def plain(row: Row) -> dict[str, Any]:
+    """A row as the values that JSON knows, so that any two can be compared."""
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
+    return values
 
 
 async def set_progress(conn: Connection, tenant: str, position: int, digest: str) -> None:

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from daemon import config
-from daemon.app import options_of
 from daemon.embedded_postgres import EmbeddedPostgres
+from daemon.processor import options_of
 from daemon.sandbox.agreement import PAIRS
 from daemon.sandbox.cast import script
 from daemon.sandbox.day import Day, Outcome, Pace, files

@@ -12,7 +12,6 @@ import pytest
 from daemon.sandbox.cast import script
 from tests.conftest import eventually
 
-
 Up = Callable[..., Any]
 
 
@@ -39,7 +38,17 @@ async def test_every_reading_command_after_a_day(flow: Up) -> None:
         code, output, _ = await toveis("history", "contact", someone["email"], *config, "--json")
         story = rows(output)
         assert code == 0
-        keys = {"position", "recorded_at", "occurred_at", "origin", "type", "stream", "record", "summary", "data"}
+        keys = {
+            "position",
+            "recorded_at",
+            "occurred_at",
+            "origin",
+            "type",
+            "stream",
+            "record",
+            "summary",
+            "data",
+        }
         assert keys <= story[0].keys()
         assert [row["position"] for row in story] == sorted(row["position"] for row in story)
         assert {"vitec", "propstreet", "toveis"} <= {row["origin"] for row in story}
@@ -57,8 +66,13 @@ async def test_every_reading_command_after_a_day(flow: Up) -> None:
         assert picture["shadows"]["propstreet"]["email"]["value"].lower() == someone["email"].lower()
         again = await toveis("show", "contact", picture["entity"], *config, "--json")
         assert rows(again[1]) == [picture]
-        early = await toveis("show", "contact", picture["entity"], *config, "--json", "--at", story[0]["recorded_at"])
-        assert set(rows(early[1])[0]["records"]) < set(picture["records"]) or len(rows(early[1])[0]["records"]) == 1
+        early = await toveis(
+            "show", "contact", picture["entity"], *config, "--json", "--at", story[0]["recorded_at"]
+        )
+        assert (
+            set(rows(early[1])[0]["records"]) < set(picture["records"])
+            or len(rows(early[1])[0]["records"]) == 1
+        )
 
         code, output, _ = await toveis("status", *config, "--json")
         [state] = rows(output)
@@ -103,7 +117,11 @@ async def test_a_ref_that_matches_two_contacts_lists_them_and_one_that_matches_n
 
         async def both_known() -> bool:
             conn = await running.connect()
-            return bool(await conn.fetchval("SELECT count(*) = 2 FROM match_keys WHERE key = 'email:dahl@example.se' AND vendor = 'vitec'"))
+            return bool(
+                await conn.fetchval(
+                    "SELECT count(*) = 2 FROM match_keys WHERE key = 'email:dahl@example.se' AND vendor = 'vitec'"
+                )
+            )
 
         await eventually(both_known)
         code, output, errors = await toveis("history", "contact", "dahl@example.se", *config)
@@ -130,7 +148,9 @@ async def test_a_configuration_with_five_mistakes_names_all_five(tmp_path: Path)
     assert len(errors.splitlines()) == 5
 
 
-@pytest.mark.parametrize("command", ["sandbox", "run", "migrate", "history", "show", "status", "replay", "verify"])
+@pytest.mark.parametrize(
+    "command", ["sandbox", "run", "migrate", "history", "show", "status", "replay", "verify"]
+)
 async def test_every_command_has_a_help_with_an_example(command: str) -> None:
     code, output, _ = await toveis(command, "--help")
     assert code == 0
@@ -183,7 +203,9 @@ async def test_a_database_without_migrations_is_refused_by_run_and_mended_by_mig
     try:
         dsn = reachable(dsn_of(empty))
         file = tmp_path / "dsn.toml"
-        file.write_text(running.config_file.read_text("utf-8").replace("data_dir", f'dsn = "{dsn}"\ndata_dir'), "utf-8")
+        file.write_text(
+            running.config_file.read_text("utf-8").replace("data_dir", f'dsn = "{dsn}"\ndata_dir'), "utf-8"
+        )
         code, _, errors = await toveis("run", "--config", str(file))
         assert code == 2
         assert "toveis migrate" in errors
@@ -200,6 +222,6 @@ def reachable(dsn: str) -> str:
     """The test's own descriptor means nothing to another process: name the directory through our pid."""
     import os
 
-    return dsn.replace("%2Fproc%2Fself%2F", f"%2Fproc%2F{os.getpid()}%2F").replace("/proc/self/", f"/proc/{os.getpid()}/")
-
-
+    return dsn.replace("%2Fproc%2Fself%2F", f"%2Fproc%2F{os.getpid()}%2F").replace(
+        "/proc/self/", f"/proc/{os.getpid()}/"
+    )

@@ -56,7 +56,9 @@ async def test_a_create_whose_answer_is_lost_never_makes_a_second_record(flow: U
 async def test_a_person_who_edits_while_our_write_is_on_its_way_keeps_the_edit(flow: Up) -> None:
     async with flow() as running:
         vitec, propstreet = running.world.vitec, running.world.propstreet
-        contact = vitec.create("person", firstName="Eva", lastName="Lie", email={"emailAddress": "eva@example.no"})
+        contact = vitec.create(
+            "person", firstName="Eva", lastName="Lie", email={"emailAddress": "eva@example.no"}
+        )
         await settled(running)
         [there] = propstreet.records("contact")
         propstreet.faults.plan("timeout_after", method="PATCH", path_contains="contacts", times=1)
@@ -64,23 +66,31 @@ async def test_a_person_who_edits_while_our_write_is_on_its_way_keeps_the_edit(f
         await eventually(lambda: propstreet.get("contact", there["id"])["lastName"] == "Lie Berg")
         propstreet.edit("contact", there["id"], lastName="Lie Dahl")
         await settled(running)
-        assert vitec.get(contact)["lastName"] == propstreet.get("contact", there["id"])["lastName"] == "Lie Dahl"
+        assert (
+            vitec.get(contact)["lastName"] == propstreet.get("contact", there["id"])["lastName"] == "Lie Dahl"
+        )
 
 
 async def test_a_database_that_goes_away_for_ten_seconds_loses_nothing(flow: Up) -> None:
     async with flow(propstreet=PropstreetSwitches(ps12=(0.5, 1, 2, 4, 8))) as running:
         vitec, propstreet = running.world.vitec, running.world.propstreet
-        contact = vitec.create("person", firstName="Ola", lastName="Moe", email={"emailAddress": "ola@example.no"})
+        contact = vitec.create(
+            "person", firstName="Ola", lastName="Moe", email={"emailAddress": "ola@example.no"}
+        )
         await settled(running)
         [there] = propstreet.records("contact")
         conn = await running.connect()
         server = await conn.fetchval("SELECT pg_backend_pid()")
-        await conn.execute("CREATE TABLE IF NOT EXISTS away (at int)")
         await conn.execute("ALTER DATABASE toveis ALLOW_CONNECTIONS false")
-        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> $1 AND datname = 'toveis'", server)
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> $1 AND datname = 'toveis'",
+            server,
+        )
         async with aiohttp.ClientSession() as session:
             url = f"{running.world.daemon_url}/webhooks/vitec/{TENANT}/sandbox-path-secret-0001"
-            async with session.post(url, json={"type": "Contact", "subtype": "Person", "id": contact}) as answer:
+            async with session.post(
+                url, json={"type": "Contact", "subtype": "Person", "id": contact}
+            ) as answer:
                 assert answer.status == 503
                 assert answer.headers["Retry-After"]
             vitec.edit(contact, firstName="Olav")
@@ -136,7 +146,9 @@ async def test_a_name_that_is_too_long_for_vitec_is_held_alone_and_the_rest_is_w
 async def test_a_contact_deleted_at_propstreet_is_not_revived_by_an_edit_at_vitec(flow: Up) -> None:
     async with flow() as running:
         vitec, propstreet = running.world.vitec, running.world.propstreet
-        contact = vitec.create("person", firstName="Per", lastName="Vik", email={"emailAddress": "per@example.no"})
+        contact = vitec.create(
+            "person", firstName="Per", lastName="Vik", email={"emailAddress": "per@example.no"}
+        )
         await settled(running)
         [there] = propstreet.records("contact")
         propstreet.delete("contact", there["id"])
@@ -156,12 +168,26 @@ async def test_a_contact_deleted_at_propstreet_is_not_revived_by_an_edit_at_vite
 
 
 READINGS = {
-    "the other spelling and thin bodies": (
+    "the other envelope, thin bodies, 409 for a stale etag": (
         PropstreetSwitches(ps1="event", ps2="thin", ps3=409, ps9="top", ps10="string", ps29=3),
-        VitecSwitches(vs1="old", vs2="query"),
+        VitecSwitches(vs1="old", vs2="query", vs19="left_out", vs21="left_out"),
     ),
-    "no echoes, other dates, other forms": (
-        PropstreetSwitches(ps11=False, ps15="unknown_first", ps19="merge", ps29=0, ps32="restart"),
-        VitecSwitches(vs2="body", vs5="none", vs11="replace", vs19="left out", vs23="offset", vs20="empty"),
+    "no echoes, merged references, replaced categories, other dates": (
+        PropstreetSwitches(ps11=False, ps15="unknown_first", ps19="merge", ps29=0, ps4="existing"),
+        VitecSwitches(vs2="body", vs5="none", vs11="replace", vs23="offset", vs20="empty", vs26="first_20"),
+    ),
+    "broken bodies, two echoes, exact phone search": (
+        PropstreetSwitches(ps15="two", ps18=False, ps20="upsert", ps25="hidden", ps22=True),
+        VitecSwitches(vs2="broken", vs5="twice", vs21="204", vs24="dotted", vs40="exact", vs39="SE"),
     ),
 }
+"""Both vendors' open points, read the other way, several at once."""
+
+
+@pytest.mark.parametrize("reading", READINGS)
+async def test_the_day_converges_whichever_way_the_vendors_mean_it(flow: Up, reading: str) -> None:
+    propstreet, vitec = READINGS[reading]
+    async with flow(propstreet=propstreet, vitec=vitec) as running:
+        outcome = await running.day()
+        assert outcome.echo_commands == 0
+        await running.check_log()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-import msgspec
 import pytest
 
 from daemon.domain.errors import UsageError
@@ -117,11 +116,6 @@ async def test_every_change_by_hand_is_named_by_view_entity_and_field_and_nothin
     assert by_name["contacts", "*", False].fresh is None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=msgspec.ValidationError,
-    reason="compare decodes live rows as their Structs, so it stops at one that cannot be one",
-)
 @pytest.mark.parametrize(
     "damage",
     [
@@ -283,7 +277,7 @@ async def test_the_swap_waits_for_a_page_that_is_being_written(
         await views.load(projecting, fold, page)
         fold.evolve(page)
         rest = len(EVENTS), rebuild.digest_of(OPTIONS)
-        await views.advance(projecting, TENANT, fold.change(), 300, *rest)
+        await views.advance(projecting, TENANT, fold.change(), 300, *rest, await views.mark(projecting))
         rebuilding = asyncio.create_task(rebuild.rebuild(conn, {TENANT: OPTIONS}))
         await eventually(waits_for_a_lock(database))
     await rebuilding
@@ -296,11 +290,6 @@ async def caught_up(conn: Connection) -> bool:
     return await views.position(conn, TENANT) == await log.head(conn, TENANT)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="advance compares positions only: at an equal position a swap between load and write goes unnoticed",
-)
 async def test_a_page_that_was_folded_on_the_old_views_is_not_written_to_the_new_ones(
     tenant: Tenant, database: str, conn: Connection
 ) -> None:

@@ -194,9 +194,6 @@ def test_a_record_that_is_seen_again_while_it_was_held_is_released() -> None:
     assert pair.values("first_name") == ("Anne", "Anne")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="nothing lifts a tombstone: a record seen again after a false 404 stays unlinked"
-)
 def test_a_record_that_is_seen_again_after_a_false_404_reopens_its_link_with_its_base() -> None:
     pair = linked()
     base = dict(pair.entity.base)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.fields import Value
@@ -96,7 +97,7 @@ def test_a_person_is_read() -> None:
     }
     assert content.changed == datetime(2026, 8, 31, 9, 46, 9, 650000, tzinfo=UTC)
     assert content.created == datetime(2025, 12, 31, 23, tzinfo=UTC)
-    assert (content.etag, content.removed, content.reference, content.flags) == (None, False, None, ())
+    assert (content.etag, content.removed, content.reference, content.flags) == (None, False, UNSET, ())
 
 
 def test_a_contact_is_read() -> None:

@@ -311,10 +311,6 @@ def test_a_contact_that_vitec_cannot_reach_is_held_and_created_once_it_can() -> 
     assert links(pair) == ["created"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a create with a held field is decided anew at every look: supersede and hold alternate without end",
-)
 def test_a_create_with_a_field_that_is_held_is_decided_once() -> None:
     pair = Pair()
     pair.propstreet.add(**ANNA | {"first_name": "A" * 31})
@@ -483,10 +479,6 @@ def test_a_changed_e_mail_does_not_unlink() -> None:
     assert links(pair) == ["email"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="_link takes back what is pending of both, but not what is held: the younger's hold stays for good",
-)
 def test_a_create_that_was_held_is_taken_back_by_a_link() -> None:
     pair = Pair()
     pair.vitec.add(**ANNA | {"phone": None})

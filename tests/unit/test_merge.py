@@ -400,10 +400,6 @@ def test_a_late_write_that_is_reverted_while_it_is_recent_raises_a_doubt() -> No
     assert pair.side(PROPSTREET).doubt == {"first_name": pair.head}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a doubt raised by the settling read shares Attempt.doubted with the one while recent: never once more",
-)
 def test_the_doubt_is_raised_once_more_while_the_attempt_is_recent() -> None:
     pair = linked()
     due(pair, VITEC).lose()
@@ -458,9 +454,6 @@ def test_the_answer_of_a_write_whose_outcome_was_called_unknown_still_counts() -
         assert pair.values("first_name") == ("Anne", "Anne")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="syncing._conflicts skips fields without a verdict, and sets have none"
-)
 def test_a_doubt_about_tags_is_put_on_record_too() -> None:
     pair = linked()
     pair.propstreet.edit(tags=("investor", "vip"))
@@ -727,10 +720,6 @@ def test_in_one_direction_edits_at_the_target_are_drift_until_the_source_is_edit
     assert [c.loser_value for c in pair.told(ConflictResolved)] == ["Drift"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="in one direction a conflict is still settled by clocks or authority: the target's drift wins, unseen",
-)
 @pytest.mark.parametrize("authority", ["latest", "propstreet"])
 def test_in_one_direction_the_next_edit_of_the_source_wins_whatever_the_clocks_say(
     authority: Authority,
@@ -767,10 +756,6 @@ def test_the_reference_of_the_vitec_record_is_written_to_propstreet_once() -> No
     assert pair.sync_up() == 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Content.reference cannot tell absent from empty: a payload without externalRefs forgets it (G5)",
-)
 def test_a_payload_without_references_does_not_take_the_reference_away() -> None:
     pair = linked()
     pair.propstreet.edit(last_name="Bergh")

@@ -307,10 +307,6 @@ def test_what_was_refused_gives_way_to_an_edit_at_the_target() -> None:
     assert pair.entity.blocked == {}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="one changed field of a refused command unblocks all of its fields: the refused one is sent again unchanged",
-)
 def test_of_several_refused_fields_only_the_one_whose_source_changed_is_sent() -> None:
     pair = refused(phone="+46701740606", last_name="Bergh")
     edited(pair, PROPSTREET, last_name="Bergman")
@@ -351,9 +347,6 @@ def test_going_live_decides_anew_what_was_only_observed() -> None:
     assert [s.command for s in pair.told(CommandSuperseded)] == [pair.told(CommandHeld)[0].command]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_issue keeps an equal pending command before it looks at the mode: it is sent"
-)
 def test_observe_mode_takes_back_what_was_not_sent_yet() -> None:
     pair = linked()
     edited(pair, VITEC, first_name="Anne")
@@ -363,9 +356,6 @@ def test_observe_mode_takes_back_what_was_not_sent_yet() -> None:
     assert not pair.entity.pending
 
 
-@pytest.mark.xfail(
-    strict=True, reason="decide returns NOTHING for a category that is off: what is pending is still sent"
-)
 def test_a_category_that_is_switched_off_takes_back_what_was_not_sent_yet() -> None:
     pair = linked()
     edited(pair, VITEC, first_name="Anne")
