@@ -1,6 +1,7 @@
 """The composition root: settings in, a running daemon out. It stops upstream first, so that nothing is left half-done."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -49,6 +50,9 @@ async def run(
             asyncio.get_running_loop().add_signal_handler(sign, stop.set)
         await _migrate(dsn, embedded=embedded)
         daemon = await stack.enter_async_context(running(settings, dsn))
+        gc.collect()
+        gc.freeze()  # what is up now stays up: the collector need not look at it again and again
+        gc.set_threshold(20_000, 20, 20)
         log.info("app.ready", port=daemon.port, mode=settings.mode)
         if on_ready is not None:
             on_ready(daemon.port)

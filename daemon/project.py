@@ -1,14 +1,15 @@
 """Stage 2: the projector folds events into the views, a page in one transaction with its checkpoint."""
 
-from daemon.processor import Processor, Tenant
+from daemon.processor import Polite, Tenant
 from daemon.storage import log, views, working
 from daemon.storage.rebuild import digest_of
 from projections.views import Fold
 
-PAGE = 1000
+PAGE = 200
+"""Events in one transaction: few enough that folding them does not keep a webhook waiting."""
 
 
-class Projector(Processor):
+class Projector(Polite):
     """Folds one tenant's log into its views. There is one per tenant; a second is stopped by the checkpoint."""
 
     def __init__(self, tenant: Tenant) -> None:

@@ -17,17 +17,17 @@ from daemon.domain.streams import (
 )
 from daemon.policies.deciding import decide
 from daemon.policies.plan import Context, Plan, expected
-from daemon.processor import Processor, Tenant
+from daemon.processor import Polite, Tenant
 from daemon.storage import log, views, working
 from daemon.storage.connection import Connection, snapshot
 from daemon.storage.working import Cursor, source_of
 from projections.entities import keys_of
 from projections.entity import Entity
 
-PAGE = 500
+PAGE = 200
 
 
-class Reactor(Processor):
+class Reactor(Polite):
     """Decides for one tenant. It never looks at an event that the views have not folded yet."""
 
     def __init__(self, tenant: Tenant) -> None:

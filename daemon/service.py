@@ -1,6 +1,7 @@
 """The skeleton of everything that runs: wait for a wake or for time to pass, tick, and come back after a failure."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
@@ -27,12 +28,16 @@ class Service(ABC):
         self.tenant = tenant
         self.every = every
         self.wake = asyncio.Event()
+        self.took = 0.0
         self.failures = 0
         self._stop = asyncio.Event()
         self._log = log.bind(stage=name, tenant=tenant)
 
     async def start(self) -> None:
         """What must be done once, before the first tick."""
+
+    async def before(self) -> None:
+        """What must be waited for before each tick."""
 
     @abstractmethod
     async def tick(self) -> bool:
@@ -54,8 +59,11 @@ class Service(ABC):
                 if not started:
                     await self.start()
                     started = True
+                await self.before()
                 self.wake.clear()
+                began = time.monotonic()
                 more = await self.tick()
+                self.took = time.monotonic() - began
                 self.failures = 0
             except UnknownEventError:
                 raise

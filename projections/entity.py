@@ -20,7 +20,7 @@ NO_EVENT: Final = UUID(int=0)
 RECENT: Final = timedelta(seconds=90)
 
 
-class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):
+class Shadow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a vendor holds in one field: the value, when it came to be (an upper bound), and the event that brought it."""
 
     value: Value
@@ -28,7 +28,7 @@ class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):
     position: int
 
 
-class Base(msgspec.Struct, frozen=True):
+class Base(msgspec.Struct, frozen=True, gc=False):
     """What each side held when both last meant the same; each side is compared with its own half."""
 
     vitec: Half
@@ -44,7 +44,7 @@ def base_of(vendor: str, here: Half, there: Half) -> Base:
     return Base(vitec=here, propstreet=there) if vendor == "vitec" else Base(vitec=there, propstreet=here)
 
 
-class Head(msgspec.Struct, frozen=True, omit_defaults=True):
+class Head(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The newest accepted content: vendor time, etag, read interval, and the event that holds the payload."""
 
     time: datetime | None = None
@@ -130,6 +130,13 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True):
     observed: bool = False
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """How often in a row a write to a vendor failed or was lost, and when last."""
+
+    count: int
+    at: datetime
+
+
 class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why the entity waits for the operator."""
 
@@ -156,6 +163,7 @@ class Entity(msgspec.Struct, omit_defaults=True):
     creating: dict[str, Attempt] = {}
     pending: dict[str, Pending] = {}
     blocked: dict[str, dict[str, Blocked]] = {}
+    failures: dict[str, Failure] = {}
     hold: Hold | None = None
     tombstone: str | None = None
 

@@ -35,7 +35,7 @@ from daemon.domain.fields import same
 from daemon.domain.streams import PROPSTREET, VITEC, entity_id, parse_record_stream
 from daemon.mappings import lens
 from daemon.mappings.lens import Content, Options
-from projections.entity import Attempt, Base, Blocked, Entity, Hold, Pending, Side
+from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Pending, Side
 from projections.merge import Observation, Rules, lose_sight, observe, release_kept
 
 OBSERVE: Final = "observe"
@@ -225,8 +225,14 @@ class Entities:
             case EntityReleased():
                 entity.hold = None
             case CommandIssued():
+                failure = entity.failures.get(decision.target)
                 entity.pending[decision.target] = Pending(
-                    decision.command, decision.want, decision.record, decision.etag, decision.reference
+                    decision.command,
+                    decision.want,
+                    decision.record,
+                    decision.etag,
+                    decision.reference,
+                    attempts=failure.count if failure is not None else 0,
                 )
             case CommandHeld():
                 _block(entity, decision)
@@ -239,13 +245,17 @@ class Entities:
             case CommandAttempted():
                 _attempt(entity, decision, event.position)
             case CommandSucceeded():
+                entity.failures.pop(_target_of(entity, decision.command) or "", None)
                 _forget(entity, decision.command)
             case CommandSuperseded():
                 _forget(entity, decision.command)
                 _unblock(entity, decision.command)
             case CommandFailed():
+                if not decision.read_again:
+                    _count_failure(entity, decision.command, event.recorded_at)
                 self._fail(event, entity, decision)
             case CommandUnknown():
+                _count_failure(entity, decision.command, event.recorded_at)
                 _lose(entity, decision.command, event.position, event.recorded_at)
             case CommandDeadLettered():
                 target = _target_of(entity, decision.command)
@@ -343,6 +353,13 @@ def _unblock(entity: Entity, command: str) -> None:
 
 def _target_of(entity: Entity, command: str) -> str | None:
     return next((t for t, pending in entity.pending.items() if pending.command == command), None)
+
+
+def _count_failure(entity: Entity, command: str, at: datetime) -> None:
+    target = _target_of(entity, command)
+    if target is not None:
+        before = entity.failures.get(target)
+        entity.failures[target] = Failure(before.count + 1 if before is not None else 1, at)
 
 
 def _attempt(entity: Entity, attempted: CommandAttempted, position: int) -> None:

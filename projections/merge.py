@@ -28,7 +28,7 @@ class Rules(msgspec.Struct, frozen=True):
     kept: Same  # kept(field, wanted, read): equal, or a declared reshape of this vendor
 
 
-class Observation(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """A record's content with how it came. A push has no `started`; `command` is the write that a readback follows."""
 
     position: int
@@ -94,6 +94,9 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
         side.reference = o.reference
     suspects = [a for a in side.attempts if a.state == "open" or _is_recent(a, o)]
     for field, value in o.fields.items():
+        present = side.shadow.get(field)
+        if present is not None and value == present.value and not (moved or suspects):
+            continue  # most of what is observed says nothing new
         if field not in skip:
             _accept_field(entity, side, o, rules, field, value, time, moved, suspects)
 

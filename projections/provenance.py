@@ -8,7 +8,7 @@ from daemon.domain.fields import Value
 from projections.entity import Entity, Shadow
 
 
-class Provenance(msgspec.Struct, frozen=True):
+class Provenance(msgspec.Struct, frozen=True, gc=False):
     """A value, the side whose edit it is, since when, the position of the event, and whether both sides hold it."""
 
     value: Value

@@ -68,6 +68,7 @@ class Deliverer(Processor):
         self._seen: dict[str, int] = {}
         self._barriers: dict[str, int] = {}
         self._closed: dict[str, datetime] = {}
+        self._resting: dict[str, datetime] = {}
 
     async def start(self) -> None:
         """Whoever sent the attempts without outcome is gone: what became of them is unknown."""
@@ -152,27 +153,50 @@ class Deliverer(Processor):
         async with self.at.connection() as conn, snapshot(conn):
             entity = await views.resolve(conn, self.tenant, command.entity)
             met = entity is not None and await self._met(conn, entity)
-        pending = still_due(entity, command.target, command.command) if entity is not None else None
-        if entity is None or pending is None:
+        pending = entity.pending.get(command.target) if entity is not None else None
+        if entity is None or pending is None or pending.command != command.command:
             self._seen[command.command] = command.position  # a newer decision is on its way
-            return
-        if met:  # somebody has appeared who may be meant: the reactor links them, or holds
-            superseded = CommandSuperseded(pending.command, "a counterpart appeared")
-            await self.at.appender.append([self._event(entity, superseded)], expected=_own(entity))
-            return
-        found = await target.look(self.at, entity, pending)
-        match found:
+        elif pending.state == "unknown":
+            await self._look_up(entity, pending, target)
+        elif not still_due(entity, command.target, pending):
+            self._seen[command.command] = command.position
+        elif met:  # somebody has appeared who may be meant: the reactor links them, or holds
+            await self._supersede(entity, pending, "a counterpart appeared")
+        elif self._rested(entity, command):
+            await self._look(entity, pending, command, target)
+
+    async def _look(self, entity: Entity, pending: Pending, command: CommandRow, target: Target) -> None:
+        match await target.look(self.at, entity, pending):
             case Moved(items=items):
                 await self.at.appender.append(items)
-                return
             case Met(items=items, reason=reason):
-                await self.at.appender.append(
-                    [*items, self._event(entity, CommandSuperseded(pending.command, reason))],
-                    expected=_own(entity),
-                )
-                return
-            case Write():
-                await self._attempt(entity, pending, command, target, found)
+                await self._supersede(entity, pending, reason, items)
+            case Write() as write:
+                await self._attempt(entity, pending, command, target, write)
+
+    async def _look_up(self, entity: Entity, pending: Pending, target: Target) -> None:
+        """A create whose outcome is unknown: see whether the record is there, and let the reactor decide anew.
+
+        A poll that was sent afterwards has seen the whole target by now; the vendor's own searches are asked as well.
+        """
+        found = await target.look(self.at, entity, pending)
+        items = found.items if isinstance(found, Met) else ()
+        reason = found.reason if isinstance(found, Met) else "looked up: it was not created"
+        await self._supersede(entity, pending, reason, items)
+
+    async def _supersede(
+        self, entity: Entity, pending: Pending, reason: str, items: Sequence[Item] = ()
+    ) -> None:
+        superseded = self._event(entity, CommandSuperseded(pending.command, reason))
+        await self.at.appender.append([*items, superseded], expected=_own(entity))
+
+    def _rested(self, entity: Entity, command: CommandRow) -> bool:
+        """A write whose kind failed before waits, longer each time, also when it was decided anew meanwhile."""
+        failure = entity.failures.get(command.target)
+        if failure is None or command.due_at is not None:
+            return True
+        wait = timedelta(seconds=retry.pause(failure.count, self._jitter()))
+        return self._resting.setdefault(command.command, failure.at + wait) <= self.at.clock()
 
     async def _met(self, conn: Connection, entity: Entity) -> bool:
         if len(entity.sides) != 1:

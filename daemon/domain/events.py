@@ -33,7 +33,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     meta: bytes | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """An event as the log holds it. `position` is gapless within a tenant, `version` within a stream, from 1."""
 
     position: int
@@ -51,7 +51,7 @@ class Event(msgspec.Struct, frozen=True):
     meta: str | None
 
 
-class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How an observation came to us (`meta` of RecordObserved and NotificationReceived).
 
     `via` is webhook, poll, fetch or readback. `started` is the log's head when a read was sent; a push has none.
@@ -72,14 +72,14 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     unreadable: bool = False
 
 
-class Half(msgspec.Struct, frozen=True):
+class Half(msgspec.Struct, frozen=True, gc=False):
     """One side's half of a base: what it held when both last meant the same, and the position that brought it."""
 
     value: Value
     position: int
 
 
-class Want(msgspec.Struct, frozen=True, omit_defaults=True):
+class Want(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One field of a command: the value to write, where it comes from, and what it replaces."""
 
     value: Value

@@ -64,7 +64,7 @@ class Options(Struct, frozen=True):
     catalogue: tuple[tuple[str, str, bool, str], ...] = ()
 
 
-class Content(Struct, frozen=True):
+class Content(Struct, frozen=True, gc=False):
     """One record as a payload shows it.
 
     `fields` holds only what the payload carries: absent is unknown, None is empty (G5). `changed` and

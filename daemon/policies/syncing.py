@@ -54,15 +54,12 @@ def create(entity: Entity, vendor: str, context: Context) -> Plan:
     return Plan(tuple(events), (entity,)) if events else Plan()
 
 
-def still_due(entity: Entity, target: str, command: str) -> Pending | None:
-    """The pending command, if everything that it was decided on still holds; checked right before it is sent."""
-    pending = entity.pending.get(target)
-    if pending is None or pending.command != command or pending.state == "flying":
-        return None
+def still_due(entity: Entity, target: str, pending: Pending) -> bool:
+    """Whether everything that the command was decided on still holds; checked right before it is sent."""
     side = entity.sides.get(target)
     if (side is None) != (pending.record is None) or (side is not None and side.head.etag != pending.etag):
-        return None
-    return pending if all(_holds(entity, side, f, w) for f, w in pending.want.items()) else None
+        return False
+    return all(_holds(entity, side, field, want) for field, want in pending.want.items())
 
 
 def _holds(entity: Entity, side: Side | None, field: str, want: Want) -> bool:

@@ -35,11 +35,11 @@ def _digits(value: object) -> str:
 
 
 def _tags_at_vitec(record: Row, table: Mapping[str, str]) -> str:
-    return ",".join(sorted({table[c["name"]] for c in record["categories"] or [] if c["name"] in table}))
+    return ",".join(sorted({table[c["name"]] for c in record.get("categories") or [] if c["name"] in table}))
 
 
 def _tags_at_propstreet(record: Row, table: Mapping[str, str]) -> str:
-    return ",".join(sorted(set(record["tags"] or []) & set(table.values())))
+    return ",".join(sorted(set(record.get("tags") or []) & set(table.values())))
 
 
 def _inner(record: Row, outer: str, name: str) -> object:
@@ -49,32 +49,32 @@ def _inner(record: Row, outer: str, name: str) -> object:
 Read = Callable[[Row], str]
 PAIRS: dict[str, dict[str, tuple[Read, Read]]] = {
     "contact": {
-        "first name": (lambda v: _text(v["firstName"]), lambda p: _text(p["firstName"])),
-        "last name": (lambda v: _text(v["lastName"]), lambda p: _text(p["lastName"])),
+        "first name": (lambda v: _text(v.get("firstName")), lambda p: _text(p.get("firstName"))),
+        "last name": (lambda v: _text(v.get("lastName")), lambda p: _text(p.get("lastName"))),
         "e-mail": (
             lambda v: _text(_inner(v, "email", "emailAddress")).lower(),
-            lambda p: _text(p["email"]).lower(),
+            lambda p: _text(p.get("email")).lower(),
         ),
-        "mobile": (lambda v: _phone(_inner(v, "telephone", "cell")), lambda p: _phone(p["phone"])),
+        "mobile": (lambda v: _phone(_inner(v, "telephone", "cell")), lambda p: _phone(p.get("phone"))),
         "tags": (lambda v: _tags_at_vitec(v, CATEGORIES), lambda p: _tags_at_propstreet(p, CATEGORIES)),
-        "strategy": (lambda v: _text(v["note"]), lambda p: _text(p["strategy"])),
+        "strategy": (lambda v: _text(v.get("note")), lambda p: _text(p.get("strategy"))),
     },
     "company": {
-        "name": (lambda v: _text(v["name"]), lambda p: _text(p["name"])),
+        "name": (lambda v: _text(v.get("name")), lambda p: _text(p.get("name"))),
         "organisation number": (
-            lambda v: _digits(v["corporateNumber"]),
+            lambda v: _digits(v.get("corporateNumber")),
             lambda p: _digits(reference_of(p, ORGANISATION_NUMBER)),
         ),
         "country": (
             lambda v: _text(_inner(v, "address", "countryCode")).upper() or "SE",
-            lambda p: _text(p["countryCode"]).upper() or "SE",
+            lambda p: _text(p.get("countryCode")).upper() or "SE",
         ),
-        "website": (lambda v: _site(v["homePage"]), lambda p: _site(p["homepageUrl"])),
+        "website": (lambda v: _site(v.get("homePage")), lambda p: _site(p.get("homepageUrl"))),
         "tags": (
             lambda v: _tags_at_vitec(v, COMPANY_CATEGORIES),
             lambda p: _tags_at_propstreet(p, COMPANY_CATEGORIES),
         ),
-        "strategy": (lambda v: _text(v["note"]), lambda p: _text(p["strategy"])),
+        "strategy": (lambda v: _text(v.get("note")), lambda p: _text(p.get("strategy"))),
     },
 }
 """Per category and field: how it is read at Vitec, and how at Propstreet."""

@@ -27,10 +27,6 @@ UNREACHABLE: Final = (
 )
 
 
-async def _as_daemon(connection: Connection) -> None:
-    await connection.execute(f"SET ROLE {ROLE}")
-
-
 async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.Pool[Any]":
     """The stages' pool: every connection runs as `toveis_daemon`. Raises DatabaseUnreachable."""
     async with unreachable():
@@ -40,9 +36,13 @@ async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.P
             max_size=size,
             timeout=10,
             command_timeout=60,
-            setup=_as_daemon if role else None,
             reset=_no_reset,
-            server_settings={"search_path": SEARCH_PATH, "application_name": "toveis"},
+            # A role given at the start is also what RESET ROLE comes back to.
+            server_settings={
+                "search_path": SEARCH_PATH,
+                "application_name": "toveis",
+                **({"role": ROLE} if role else {}),
+            },
         )
 
 

@@ -177,6 +177,28 @@ async def insert(
     )
 
 
+async def append(
+    conn: Connection, tenant: str, events: Sequence[NewEvent], recorded_at: datetime
+) -> dict[uuid.UUID, int]:
+    """Lock, look and insert in one round trip, for events that expect nothing; the positions of those that are new."""
+    rows = await conn.fetch(
+        _sql["append"],
+        tenant,
+        recorded_at,
+        SCHEMA_VERSION,
+        [e.event_id for e in events],
+        [e.stream for e in events],
+        [e.type for e in events],
+        [e.origin for e in events],
+        [e.occurred_at for e in events],
+        [e.causation_id for e in events],
+        [e.correlation_id for e in events],
+        [e.data.decode() for e in events],
+        [None if e.meta is None else e.meta.decode() for e in events],
+    )
+    return {row["id"]: row["place"] for row in rows}
+
+
 async def remember_reads(
     conn: Connection, tenant: str, reads: Iterable[tuple[Read, int]], now: datetime
 ) -> None:

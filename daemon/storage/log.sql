@@ -21,6 +21,9 @@ WITH inserted AS (
 )
 SELECT pg_notify('toveis', $1)
 
+-- name: append
+SELECT id, place FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+
 -- name: observed
 SELECT wanted.stream, newest.event_id, newest.data, newest.meta, reads.ended
   FROM unnest($2::text[]) AS wanted (stream)

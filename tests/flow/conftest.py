@@ -44,6 +44,11 @@ class Flow:
         conn: Connection = self._conn
         return conn
 
+    def dsn(self, database: str) -> str:
+        """Another database of the daemon's server; after `connect`."""
+        assert self._server is not None
+        return self._server.dsn(database=database)
+
     async def forget_connection(self) -> None:
         """The database is about to die: let go of it."""
         if self._conn is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
 from daemon.sandbox.agreement import differences
@@ -79,12 +80,11 @@ async def test_a_database_that_goes_away_for_ten_seconds_loses_nothing(flow: Up)
         )
         await settled(running)
         [there] = propstreet.records("contact")
-        conn = await running.connect()
-        server = await conn.fetchval("SELECT pg_backend_pid()")
-        await conn.execute("ALTER DATABASE toveis ALLOW_CONNECTIONS false")
-        await conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> $1 AND datname = 'toveis'",
-            server,
+        await running.connect()
+        beside = await asyncpg.connect(running.dsn("postgres"))
+        await beside.execute("ALTER DATABASE toveis ALLOW_CONNECTIONS false")
+        await beside.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'toveis'"
         )
         async with aiohttp.ClientSession() as session:
             url = f"{running.world.daemon_url}/webhooks/vitec/{TENANT}/sandbox-path-secret-0001"
@@ -100,8 +100,8 @@ async def test_a_database_that_goes_away_for_ten_seconds_loses_nothing(flow: Up)
             async with session.get(f"{running.world.daemon_url}/healthz") as answer:
                 assert answer.status == 200
             await asyncio.sleep(10)
-        # Nobody can connect to undo it from inside: the connection that we kept does.
-        await conn.execute("ALTER DATABASE toveis ALLOW_CONNECTIONS true")
+        await beside.execute("ALTER DATABASE toveis ALLOW_CONNECTIONS true")
+        await beside.close()
         await settled(running, timeout=60)
         assert vitec.get(contact)["lastName"] == "Moe Lund"
         assert propstreet.get("contact", there["id"])["firstName"] == "Olav"

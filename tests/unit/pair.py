@@ -602,10 +602,8 @@ class Pair:
         [(vendor, side)] = entity.sides.items()
         keys = set(keys_of(self.category, vendor, side, self.options))
         for each in self.fold.entities.by_id.values():
-            far = each.sides.get(other(vendor))
-            if each.id == entity.id or far is None:
-                continue
-            if keys & set(keys_of(self.category, other(vendor), far, self.options)):
+            theirs = (keys_of(self.category, v, s, self.options) for v, s in each.sides.items())
+            if keys.intersection(*[set().union(*theirs)]):
                 yield each
 
     def decide(self) -> list[Decision]:
@@ -631,9 +629,8 @@ class Pair:
     def attempt(self, target: str, entity: Entity | None = None) -> Writing | None:
         """Look, check that it is still due, and log the attempt; None when it is not due any more."""
         entity = entity or self.entity
-        due = entity.pending.get(target)
-        pending = still_due(entity, target, due.command) if due else None
-        if pending is None:
+        pending = entity.pending.get(target)
+        if pending is None or pending.state == "flying" or not still_due(entity, target, pending):
             return None
         wanted = {name: want.value for name, want in pending.want.items()}
         present: bytes | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -243,7 +244,8 @@ def folded(events: Sequence[Event], cuts: Sequence[int] = ()) -> dict[str, list[
     return {view: sorted(rows) for view, rows in tables.items()}
 
 
-def strangers() -> Pair:
+@cache
+def strangers() -> list[Event]:
     """Records on both sides that are not linked yet, two of which belong together."""
     pair = Pair()
     pair.vitec.add(**ANNA)
@@ -251,7 +253,7 @@ def strangers() -> Pair:
     pair.propstreet.add("790", **ANNA | {"email": "beata@example.se", "first_name": "Beata", "phone": None})
     pair.vitec.add("ADR2", **ANNA | {"email": None, "first_name": "A" * 40, "phone": None})
     pair.sync_up(rounds=30)
-    return pair
+    return pair.events
 
 
 @given(steps(), st.lists(st.integers(0, 200), max_size=6))
@@ -264,14 +266,11 @@ def test_folding_in_parts_is_folding_at_once(history: list[Step], cuts: list[int
 @given(st.lists(st.integers(0, 200), max_size=10))
 @settings(max_examples=30, deadline=None)
 def test_links_creates_and_absorbed_ids_survive_any_page_split(cuts: list[int]) -> None:
-    assert folded(EVENTS, cuts) == folded(EVENTS)
-
-
-EVENTS = strangers().events
+    assert folded(strangers(), cuts) == folded(strangers())
 
 
 def test_folding_event_by_event_is_folding_at_once() -> None:
-    assert folded(EVENTS, range(len(EVENTS))) == folded(EVENTS)
+    assert folded(strangers(), range(len(strangers()))) == folded(strangers())
 
 
 @given(steps())

@@ -202,10 +202,6 @@ def test_several_candidates_are_held_and_named(first: str, category: str, fields
     assert links(pair) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the candidates are counted from one side only: the held one is the only candidate of the first rival",
-)
 @pytest.mark.parametrize(
     ("category", "fields"),
     [
@@ -468,6 +464,14 @@ def test_the_older_record_gives_the_entity_its_id_and_the_younger_resolves_to_it
     assert pair.entity.id == older
     assert pair.fold.entities.resolve(younger) is pair.entity
     assert pair.entity.seen == 1
+
+
+def test_a_new_link_begins_without_a_base() -> None:
+    pair = met(VITEC, ANNA, ANNA)
+    pair.sync_up()
+    assert pair.entity.base
+    pair.tell(RecordsLinked(pair.entity.id, ADR, KEY, "operator"))
+    assert pair.entity.base == {}
 
 
 def test_a_changed_e_mail_does_not_unlink() -> None:

@@ -98,6 +98,42 @@ def test_a_read_that_left_before_a_push_arrived_is_read_again() -> None:
     assert pair.side(PROPSTREET).need == pair.head
 
 
+def test_a_read_that_left_before_one_that_found_nothing_new_proves_nothing_either() -> None:
+    """The later read left no event, only its interval: the verdict given at the append knows it, the fold alone not."""
+    pair = linked()
+    stamp = pair.vitec.rows[ADR].changed
+    pair.vitec.edit(first_name="Anne", at=stamp)
+    early = pair.glance(VITEC)
+    pair.vitec.edit(first_name="Anna", at=stamp)  # taken back, all under one coarse stamp
+    pair.propstreet.edit(last_name="Bergh")
+    pair.read(PROPSTREET)
+    pair.read(VITEC)  # as we know it
+    early.arrive()
+    assert pair.shadow(VITEC, "first_name").value == "Anna"
+    assert pair.side(VITEC).need == pair.head
+
+
+def test_a_value_under_an_older_stamp_came_to_be_no_earlier_than_what_we_had_seen() -> None:
+    pair = linked()
+    pair.vitec.edit(last_name="Bergh")
+    pair.read(VITEC)
+    seen = pair.side(VITEC).head.time
+    pair.vitec.edit(first_name="Anne", at=pair.now - timedelta(days=1))
+    pair.read(VITEC)
+    assert pair.shadow(VITEC, "first_name").since == seen
+
+
+def test_another_form_of_the_same_value_is_no_edit() -> None:
+    pair = linked()
+    before = pair.shadow(VITEC, "phone")
+    pair.vitec.edit(phone="070-174 06 05")
+    pair.read(VITEC)
+    after = pair.shadow(VITEC, "phone")
+    assert after.value == "070-174 06 05"
+    assert (after.since, after.position) == (before.since, before.position)
+    assert pair.decide() == []
+
+
 def test_nothing_is_decided_while_a_side_must_be_read() -> None:
     pair = linked()
     pair.vitec.edit(first_name="Anne")
@@ -691,6 +727,7 @@ def test_an_element_removed_between_the_two_halves_of_a_merge_stays_away() -> No
     pair.read()
     pair.decide()
     assert pair.deliver(VITEC)
+    assert not pair.agreed("tags")  # Propstreet's half is still to be written
     pair.vitec.edit(tags=("investor", "vip"))  # seller is taken away again before Propstreet was written
     pair.sync_up()
     assert pair.values("tags") == (("investor", "vip"),) * 2

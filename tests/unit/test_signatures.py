@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import hashlib
+import hmac
 import time
 from datetime import UTC, datetime
 
@@ -152,9 +154,6 @@ def test_a_malformed_signature_is_refused_and_nothing_else_happens(text: str) ->
 
 
 def test_a_body_that_is_no_text_is_signed_like_any_other() -> None:
-    import hashlib
-    import hmac
-
     body = b"\xff\x00\xfe"
     mac = hmac.new(KEY, f"msg_1.{NOW}.".encode() + body, hashlib.sha256).digest()
     assert accepted(headers(f"v1,{base64.b64encode(mac).decode()}"), body)
