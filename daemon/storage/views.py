@@ -187,12 +187,6 @@ async def due_commands(conn: Connection, tenant: str, now: datetime, limit: int 
     return [_commands.decode(row[0]) for row in await conn.fetch(_sql["due_commands"], tenant, now, limit)]
 
 
-async def next_due(conn: Connection, tenant: str, now: datetime) -> datetime | None:
-    """When the next waiting command becomes due."""
-    due: datetime | None = await conn.fetchval(_sql["next_due"], tenant, now)
-    return due
-
-
 async def flying_commands(conn: Connection, tenant: str) -> list[CommandRow]:
     """The commands that left and have no outcome."""
     return [_commands.decode(row[0]) for row in await conn.fetch(_sql["flying_commands"], tenant)]

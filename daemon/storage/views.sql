@@ -41,9 +41,6 @@ SELECT to_json(commands) FROM commands
  ORDER BY due_at NULLS FIRST, issued
  LIMIT $3
 
--- name: next_due
-SELECT min(due_at) FROM commands WHERE tenant = $1 AND state IN ('pending', 'unknown') AND due_at > $2
-
 -- name: flying_commands
 SELECT to_json(commands) FROM commands WHERE tenant = $1 AND state = 'flying' ORDER BY issued
 
