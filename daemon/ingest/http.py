@@ -4,6 +4,7 @@ import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -36,18 +37,16 @@ class Receiver:
     def app(self) -> web.Application:
         """The routes. What is not among them is 404."""
         app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_answers])
-        app.router.add_post("/webhooks/propstreet/{tenant}", self.propstreet)
+        for name, tenant in self._tenants.items():
+            app.router.add_post(f"/webhooks/propstreet/{name}", partial(self.propstreet, tenant))
         app.router.add_post("/webhooks/vitec/{tenant}/{secret}", self.vitec)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         return app
 
-    async def propstreet(self, request: web.Request) -> web.Response:
+    async def propstreet(self, tenant: Tenant, request: web.Request) -> web.Response:
         """A Standard Webhooks delivery."""
-        tenant = self._tenants.get(request.match_info["tenant"])
-        key = self._keys.get(request.match_info["tenant"])
-        if tenant is None:
-            raise web.HTTPNotFound(text="no such tenant")
+        key = self._keys.get(tenant.name)
         body = await request.read()
         if key is None:
             raise InvalidSignature("no webhook secret is configured")
