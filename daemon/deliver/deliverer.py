@@ -88,6 +88,7 @@ class Deliverer(Processor):
         async with self.at.connection() as conn:
             due = await views.due_commands(conn, self.tenant, self.at.clock())
             early = await self._too_early(conn, [command for command in due if command.record is None])
+        self._forget_all_but({command.command for command in due})
         for command in due:
             closed = self._closed.get(command.target)
             if command.command in early or (closed is not None and closed > self.at.clock()):
@@ -100,11 +101,16 @@ class Deliverer(Processor):
                 task.add_done_callback(partial(self._done, command.entity))
         return False
 
+    def _forget_all_but(self, due: set[str]) -> None:
+        """What was noted of commands that are no longer due is of no use."""
+        for notes in (self._seen, self._barriers, self._resting):
+            for command in notes.keys() - due:
+                del notes[command]
+
     async def _too_early(self, conn: Connection, creates: Sequence[CommandRow]) -> set[str]:
         """Creates wait until a poll that was sent after the decision has seen the whole target, and until what it
         found was decided on: the record may have been made there meanwhile, by a person or by an attempt of ours."""
         if not creates:
-            self._barriers.clear()
             return set()
         cursors = await working.cursors(conn, self.tenant)
         decided = await working.checkpoint(conn, self.tenant, "react")
