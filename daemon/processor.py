@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
+from daemon.domain.events import Decision, NewEvent, encode
 from daemon.domain.settings import Mode, TenantSettings
+from daemon.domain.streams import derived_id, entity_stream
 from daemon.mappings.lens import Options
 from daemon.service import Service
 from daemon.storage.appender import Appender
 from daemon.storage.connection import Connection, unreachable
+from projections.entity import Entity
 
 ONCE_A_DAY = 86_400.0
 """Seconds: how often a Vitec customer that refuses us is asked again. Hammering gets clients blocked."""
@@ -41,6 +44,29 @@ class Tenant:
         """A connection as the daemon's role; raises DatabaseUnreachable."""
         async with unreachable(), self.pool.acquire() as conn:
             yield conn
+
+    def decided(
+        self,
+        entity: Entity,
+        decision: Decision,
+        *,
+        stream: str | None = None,
+        origin: str = "toveis",
+        mark: str = "",
+    ) -> NewEvent:
+        """The event of a decision about an entity, by default in its own stream; `mark` tells equal ones apart."""
+        kind, data = type(decision).__name__, encode(decision)
+        stream = stream or entity_stream(entity.category, entity.id)
+        return NewEvent(
+            event_id=derived_id(self.name, stream, kind, mark, data.decode()),
+            stream=stream,
+            type=kind,
+            origin=origin,
+            occurred_at=self.clock(),
+            data=data,
+            correlation_id=entity.correlation,
+            causation_id=entity.cause,
+        )
 
 
 def options_of(settings: TenantSettings) -> Options:

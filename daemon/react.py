@@ -7,10 +7,9 @@ from datetime import datetime
 from uuid import UUID
 
 from daemon.domain.errors import WrongExpectedVersion
-from daemon.domain.events import Event, NewEvent, encode
+from daemon.domain.events import Event
 from daemon.domain.streams import (
     VENDORS,
-    derived_id,
     entity_stream,
     parse_record_stream,
     record_stream,
@@ -151,17 +150,8 @@ class Reactor(Polite):
         basis = plan.basis[0]
         versions = expected(plan.basis)
         items = [
-            NewEvent(
-                event_id=derived_id(
-                    self.tenant, name, str(basis.version), type(decision).__name__, encode(decision).decode()
-                ),
-                stream=entity_stream(basis.category, name),
-                type=type(decision).__name__,
-                origin="toveis",
-                occurred_at=self.at.clock(),
-                data=encode(decision),
-                correlation_id=basis.correlation,
-                causation_id=basis.cause,
+            self.at.decided(
+                basis, decision, stream=entity_stream(basis.category, name), mark=str(basis.version)
             )
             for name, decision in plan.events
         ]

@@ -36,10 +36,8 @@ from daemon.domain.events import (
     CommandSuperseded,
     CommandUnknown,
     Decision,
-    NewEvent,
-    encode,
 )
-from daemon.domain.streams import derived_id, entity_stream
+from daemon.domain.streams import entity_stream
 from daemon.policies.linking import counterparts
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
@@ -193,7 +191,7 @@ class Deliverer(Processor):
     async def _supersede(
         self, entity: Entity, pending: Pending, reason: str, items: Sequence[Item] = ()
     ) -> None:
-        superseded = self._event(entity, CommandSuperseded(pending.command, reason))
+        superseded = self.at.decided(entity, CommandSuperseded(pending.command, reason))
         await self.at.appender.append([*items, superseded], expected=_own(entity))
 
     def _rested(self, entity: Entity, command: CommandRow) -> bool:
@@ -222,7 +220,7 @@ class Deliverer(Processor):
             side.head.etag if side is not None else None,
             side.head.time if side is not None else None,
         )
-        await self.at.appender.append([self._event(entity, attempted)], expected=expected((entity,)))
+        await self.at.appender.append([self.at.decided(entity, attempted)], expected=expected((entity,)))
         outcome: list[Item | Decision]
         try:
             landed = await target.write(self.at, entity, pending, write)
@@ -285,26 +283,13 @@ class Deliverer(Processor):
 
     async def _record(self, entity: Entity, outcome: Sequence[Item | Decision]) -> None:
         """Append an outcome, however long the database is away: what happened at a vendor must not be forgotten."""
-        items = [self._event(entity, i) if isinstance(i, Decision) else i for i in outcome]
+        items = [self.at.decided(entity, i) if isinstance(i, Decision) else i for i in outcome]
         while True:
             try:
                 await self.at.appender.append(items)
                 return
             except DatabaseUnreachable:
                 await asyncio.sleep(0.5)
-
-    def _event(self, entity: Entity, decision: Decision) -> NewEvent:
-        data = encode(decision)
-        return NewEvent(
-            event_id=derived_id(self.tenant, entity.id, type(decision).__name__, data.decode()),
-            stream=entity_stream(entity.category, entity.id),
-            type=type(decision).__name__,
-            origin="toveis",
-            occurred_at=self.at.clock(),
-            data=data,
-            correlation_id=entity.correlation,
-            causation_id=entity.cause,
-        )
 
 
 def _own(entity: Entity) -> dict[str, int]:

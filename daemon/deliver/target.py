@@ -1,12 +1,11 @@
 """What a vendor is to the deliverer: something to look at before a write, and to write to."""
 
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from daemon.domain.events import Decision, NewEvent, Reading, RecordsLinked, encode
-from daemon.domain.streams import derived_id, entity_stream, record_stream
+from daemon.domain.events import Decision, NewEvent, Reading, RecordsLinked
+from daemon.domain.streams import record_stream
 from daemon.mappings import lens
 from daemon.mappings.lens import Patch
 from daemon.mappings.privacy import without_national_ids
@@ -88,17 +87,7 @@ def read_of(
 
 def link_of(at: Tenant, entity: Entity, vitec: str, propstreet: str) -> NewEvent:
     """The link between a record and the one that we created for it."""
-    data = encode(RecordsLinked(entity.id, vitec, propstreet, "created"))
-    return NewEvent(
-        event_id=derived_id(at.name, entity.id, "RecordsLinked", data.decode()),
-        stream=entity_stream(entity.category, entity.id),
-        type="RecordsLinked",
-        origin="toveis",
-        occurred_at=at.clock(),
-        data=data,
-        correlation_id=entity.correlation,
-        causation_id=entity.cause,
-    )
+    return at.decided(entity, RecordsLinked(entity.id, vitec, propstreet, "created"))
 
 
 def unconfirmed(at: Tenant, vendor: str, category: str, pending: Pending, payload: bytes) -> tuple[str, ...]:
@@ -117,19 +106,3 @@ def unconfirmed(at: Tenant, vendor: str, category: str, pending: Pending, payloa
 def values(pending: Pending) -> "dict[str, str | tuple[str, ...] | None]":
     """The values of a command by field."""
     return {field: want.value for field, want in pending.want.items()}
-
-
-def event_of(
-    at: Tenant, entity: Entity, stream: str, kind: str, data: bytes, origin: str, when: datetime
-) -> NewEvent:
-    """A decision about a record, in that record's stream."""
-    return NewEvent(
-        event_id=derived_id(at.name, stream, kind, str(entity.position)),
-        stream=stream,
-        type=kind,
-        origin=origin,
-        occurred_at=when,
-        data=data,
-        correlation_id=entity.correlation,
-        causation_id=entity.cause,
-    )

@@ -10,14 +10,13 @@ from daemon.deliver.target import (
     Met,
     Moved,
     Write,
-    event_of,
     link_of,
     read_of,
     unconfirmed,
     values,
 )
 from daemon.domain.errors import Rejected, Retryable, UnknownOutcome, VendorError
-from daemon.domain.events import Decision, EntityHeld, Reading, RecordRemoved, encode
+from daemon.domain.events import Decision, EntityHeld, Reading, RecordRemoved
 from daemon.domain.streams import PROPSTREET, VITEC, record_stream
 from daemon.mappings import lens
 from daemon.policies.deciding import MATCHED
@@ -53,8 +52,8 @@ class VitecConnectTarget:
         payload = await self._client.read_one(kind, record)
         if payload is None:
             stream = record_stream(entity.category, VITEC, record)
-            data = encode(RecordRemoved("not_found"))
-            return Moved((event_of(at, entity, stream, "RecordRemoved", data, VITEC, at.clock()),))
+            gone = RecordRemoved("not_found")
+            return Moved((at.decided(entity, gone, stream=stream, origin=VITEC, mark=str(entity.position)),))
         seen = time.monotonic()
         read = read_of(at, entity, VITEC, record, payload, Reading(via="fetch", started=started), kind=kind)
         [appended] = await at.appender.append([read])

@@ -7,7 +7,7 @@ stored, then inserts head+1…n. That order is what makes positions gapless and 
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -167,14 +167,16 @@ async def insert(
         [e.event_id for e in events],
         [e.stream for e in events],
         [version for _, version, _ in rows],
-        [e.type for e in events],
-        [e.origin for e in events],
-        [e.occurred_at for e in events],
-        [e.causation_id for e in events],
-        [e.correlation_id for e in events],
-        [e.data.decode() for e in events],
-        [None if e.meta is None else e.meta.decode() for e in events],
+        *_columns(events),
     )
+
+
+def _columns(events: Sequence[NewEvent]) -> Iterator[list[Any]]:
+    """What both statements take of the events, column by column, from `type` on."""
+    for name in ("type", "origin", "occurred_at", "causation_id", "correlation_id"):
+        yield [getattr(e, name) for e in events]
+    yield [e.data.decode() for e in events]
+    yield [None if e.meta is None else e.meta.decode() for e in events]
 
 
 async def append(
@@ -188,13 +190,7 @@ async def append(
         SCHEMA_VERSION,
         [e.event_id for e in events],
         [e.stream for e in events],
-        [e.type for e in events],
-        [e.origin for e in events],
-        [e.occurred_at for e in events],
-        [e.causation_id for e in events],
-        [e.correlation_id for e in events],
-        [e.data.decode() for e in events],
-        [None if e.meta is None else e.meta.decode() for e in events],
+        *_columns(events),
     )
     return {row["id"]: row["place"] for row in rows}
 

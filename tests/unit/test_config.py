@@ -543,3 +543,12 @@ def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.toml: cannot be read \(No such file or directory\)"):
         config.load(tmp_path / "gone.toml", {})
+
+
+def test_the_configuration_of_the_readme_is_one() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    text = readme.partition("```toml\n")[2].partition("```")[0]
+    need: tuple[config.Need, ...] = ("tenants",)  # the files of its secrets are an operator's
+    settings = config.parse(text, {}, Path("/"), need=need)
+    assert [tenant.name for tenant in settings.tenants] == ["oslo"]
+    assert settings.tenants[0].sync.categories == {"Investor": "investor"}
