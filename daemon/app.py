@@ -14,9 +14,12 @@ from aiohttp import web
 from daemon.deliver import Deliverer, PropstreetTarget, VitecConnectTarget
 from daemon.domain.errors import ConfigError, DatabaseUnreachable
 from daemon.domain.settings import Limits, Settings, TenantSettings
+from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
 from daemon.ingest.http import Receiver
-from daemon.ingest.polls import PropstreetPoller, VitecConnectPoller
+from daemon.ingest.leads import LeadReceiver
+from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, VitecConnectPoller
+from daemon.policies.plan import direction
 from daemon.processor import Tenant, options_of
 from daemon.project import Projector
 from daemon.react import Reactor
@@ -66,6 +69,8 @@ async def run(
 def warnings(settings: Settings) -> list[str]:
     """What an operator should know about a configuration that is right as it is."""
     found = []
+    if settings.http.lead_token is None:
+        found.append("http.lead_token: without it anybody who reaches /lead can post a lead")
     for tenant in settings.tenants:
         if tenant.vitec.product == "hub":
             found.append(f"tenants[{tenant.name}]: nothing is synced with Vitec Next (Hub) by this version")
@@ -77,8 +82,6 @@ def warnings(settings: Settings) -> list[str]:
             found.append(
                 f"tenants[{tenant.name}].propstreet.webhook_secret: without it only polls bring changes"
             )
-        if tenant.sync.note in ("activity", "keyword"):
-            found.append(f"tenants[{tenant.name}].sync.note: the note log is not synced by this version")
         if tenant.sync.website_custom_field:
             found.append(f"tenants[{tenant.name}].sync.website_custom_field: not read by this version")
     return found
@@ -131,7 +134,10 @@ WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
     Reactor: (VIEWS, READS),
     Deliverer: (VIEWS, READS),
     VitecConnectPoller: (POLLS,),
+    VitecEstatePoller: (POLLS,),
+    VitecRelationPoller: (POLLS,),
     PropstreetPoller: (POLLS,),
+    PropstreetProspectPoller: (POLLS,),
     VitecConnectFetcher: (VIEWS,),
     PropstreetFetcher: (VIEWS,),
 }
@@ -149,10 +155,11 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
             await appender.start()
             stack.push_async_callback(appender.stop)
             tenants[each.name] = Tenant(each, settings.mode, pool, appender, utc_now)
-        port = await stack.enter_async_context(_port(settings, tenants))
-        await _refold(settings, dsn)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        daemon = Daemon([s for tenant in tenants.values() for s in _services(tenant, session)])
+        vendors = {name: Vendors(tenant.settings, session) for name, tenant in tenants.items()}
+        port = await stack.enter_async_context(_port(settings, tenants, vendors))
+        await _refold(settings, dsn)
+        daemon = Daemon([s for name, tenant in tenants.items() for s in _services(tenant, vendors[name])])
         daemon.port = port
         listening = asyncio.create_task(Listener(dsn, daemon.heard).run())
         stack.callback(listening.cancel)
@@ -163,7 +170,9 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
 
 
 @asynccontextmanager
-async def _port(settings: Settings, tenants: dict[str, Tenant]) -> AsyncIterator[int]:
+async def _port(
+    settings: Settings, tenants: dict[str, Tenant], vendors: dict[str, "Vendors"]
+) -> AsyncIterator[int]:
     async def reasons() -> list[str]:
         found = []
         for tenant in tenants.values():
@@ -174,7 +183,11 @@ async def _port(settings: Settings, tenants: dict[str, Tenant]) -> AsyncIterator
                 found.append(f"{tenant.name}: {error}")
         return found
 
-    runner = web.AppRunner(Receiver(tenants, reasons).app(), access_log=None, shutdown_timeout=2.0)
+    leads = LeadReceiver(
+        tenants, {name: each.lead_sources for name, each in vendors.items()}, settings.http.lead_token
+    )
+    receiver = Receiver(tenants, reasons, leads)
+    runner = web.AppRunner(receiver.app(), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     site = web.TCPSite(runner, settings.http.host, settings.http.port, backlog=1024)
     try:
@@ -204,22 +217,50 @@ async def _refold(settings: Settings, dsn: str) -> None:
             await rebuild.rebuild(conn, options)
 
 
-def _services(tenant: Tenant, session: aiohttp.ClientSession) -> list[Service]:
+class Vendors:
+    """One tenant's two vendors: every stage shares a client, and thereby its limiter."""
+
+    def __init__(self, settings: TenantSettings, session: aiohttp.ClientSession) -> None:
+        self.vitec = _vitec(settings, session)
+        self.propstreet = _propstreet(settings, session)
+
+    async def lead_sources(self) -> list[tuple[str, str]]:
+        """The customer's lead sources as (id, name)."""
+        return [(source.id, source.name) for source in await self.vitec.lead_sources()]
+
+
+def _services(tenant: Tenant, vendors: Vendors) -> list[Service]:
     """One tenant's stages, upstream first."""
-    vitec = _vitec(tenant.settings, session)
-    propstreet = _propstreet(tenant.settings, session)
+    vitec, propstreet = vendors.vitec, vendors.propstreet
     if tenant.settings.vitec.product == "hub":
         return [Projector(tenant)]
     return [
-        VitecConnectPoller(tenant, vitec),
-        PropstreetPoller(tenant, propstreet, "contact"),
-        PropstreetPoller(tenant, propstreet, "company"),
+        *_polls(tenant, vitec, propstreet),
         VitecConnectFetcher(tenant, vitec),
         PropstreetFetcher(tenant, propstreet),
         Reactor(tenant),
         Deliverer(tenant, {"vitec": VitecConnectTarget(vitec), "propstreet": PropstreetTarget(propstreet)}),
         Projector(tenant),
     ]
+
+
+def _polls(tenant: Tenant, vitec: VitecConnectClient, propstreet: PropstreetClient) -> list[Service]:
+    """The polls of what is synced; contacts and companies are always known, for all else is about them."""
+    sync = tenant.settings.sync
+    polls: list[Service] = [
+        VitecConnectPoller(tenant, vitec),
+        PropstreetPoller(tenant, propstreet, "contact"),
+        PropstreetPoller(tenant, propstreet, "company"),
+    ]
+    if direction(sync, "project") != "off":
+        polls += [
+            VitecEstatePoller(tenant, vitec),
+            PropstreetPoller(tenant, propstreet, "project"),
+            PropstreetPoller(tenant, propstreet, "property"),
+        ]
+    if direction(sync, "prospect") != "off":
+        polls += [VitecRelationPoller(tenant, vitec), PropstreetProspectPoller(tenant, propstreet)]
+    return polls
 
 
 def _vitec(settings: TenantSettings, session: aiohttp.ClientSession) -> VitecConnectClient:

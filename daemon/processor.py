@@ -84,6 +84,13 @@ def options_of(settings: TenantSettings) -> Options:
         empty_country=sync.empty_country,
         clear_by_empty_string=sync.clear_by_empty_string,
         store_national_ids=sync.store_national_ids,
+        statuses=sync.statuses,
+        levels=sync.levels,
+        new_prospect_status=sync.new_prospect_status,
+        prospect_removed=sync.prospect_removed,
+        project_status_writes=sync.project_status_writes,
+        viewing_means_interested=sync.viewing_means_interested,
+        signatory_links=sync.signatory_links,
     )
 
 

@@ -2,28 +2,34 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from daemon.domain.errors import WrongExpectedVersion
 from daemon.domain.events import Event
 from daemon.domain.streams import (
+    CATEGORIES,
     VENDORS,
+    VITEC,
     entity_stream,
     parse_record_stream,
     record_stream,
 )
+from daemon.mappings import LENSES
 from daemon.policies.deciding import decide
+from daemon.policies.linking import JOINING, abroad, far_keys
+from daemon.policies.merging import heir_of
 from daemon.policies.plan import Context, Plan, expected
 from daemon.processor import Polite, Tenant
 from daemon.storage import log, views, working
 from daemon.storage.connection import Connection, snapshot
 from daemon.storage.working import Cursor, source_of
-from projections.entities import keys_of
+from projections.entities import part_key
 from projections.entity import Entity
 
 PAGE = 200
+PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
 
 class Reactor(Polite):
@@ -33,7 +39,8 @@ class Reactor(Polite):
         super().__init__("react", tenant)
         self._incarnation: UUID | None = None
         self._looked: dict[str, datetime | None] = {}
-        self._swept = False
+        self._swept: set[str] = set()
+        self._started = False
         self._waiting: dict[str, set[str]] = defaultdict(set)
 
     async def start(self) -> None:
@@ -78,45 +85,97 @@ class Reactor(Polite):
             return set()
         self._looked = looked
         names = set(await views.unsealed(conn, self.tenant))
-        if not self._swept and all(ready(cursors, category) for category in ("contact", "company")):
-            self._swept = True
-            released = self.at.settings.sync.first_sync == "now"
-            names |= set(await views.unlinked(conn, self.tenant, dormant=released))
-            if self.at.mode == "live":
-                names |= set(await views.observed(conn, self.tenant))
+        for category in CATEGORIES:
+            if category not in self._swept and ready(cursors, category):
+                self._swept.add(category)
+                released = self.at.settings.sync.first_sync == "now"
+                names |= set(await views.unlinked(conn, self.tenant, category, dormant=released))
+        if not self._started and self.at.mode == "live":
+            names |= set(await views.observed(conn, self.tenant))
+        self._started = True
         return names
 
     async def _decide(self, conn: Connection, names: set[str], cursors: dict[str, Cursor]) -> list[Plan]:
         entities = await views.entities(conn, self.tenant, names)
+        entities += await self._joining(conn, entities)
         since = await self._read_since(conn, entities, cursors)
+        kin = await self._kin(conn, entities)
+        refused = await views.refused_fields(conn, self.tenant, PROBED) if entities else frozenset()
         plans = []
         for entity in sorted(entities, key=lambda e: e.position):
-            plan = decide(entity, await self._context(conn, entity, since[entity.id], cursors))
+            context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused, cursors)
+            plan = decide(entity, context)
             for name in plan.wait_for:
                 self._waiting[name].add(entity.id)
             if plan.events:
                 plans.append(plan)
         return plans
 
+    async def _joining(self, conn: Connection, entities: Sequence[Entity]) -> list[Entity]:
+        """The unlinked entities that waited for one of these to be linked; all that join one that was merged away."""
+        found: set[str] = set()
+        for merged in (False, True):
+            keys = [
+                part_key(entity.category, side.record)
+                for entity in entities
+                if entity.category not in JOINING
+                for vendor, side in entity.sides.items()
+                if (side.into is not None and vendor == VITEC if merged else len(entity.sides) == 2)
+            ]
+            # Vitec's relations name persons and companies alike as contacts
+            keys += [key.replace("part:company:", "part:contact:", 1) for key in keys if ":company:" in key]
+            if keys:
+                found |= set(await views.dependents(conn, self.tenant, sorted(JOINING), keys, linked=merged))
+        return await views.entities(conn, self.tenant, found - {entity.id for entity in entities})
+
+    async def _kin(self, conn: Connection, entities: Sequence[Entity]) -> dict[str, dict[str, Entity]]:
+        """Per entity the entities that it joins, by the category that its own record names."""
+        asked = {
+            (entity.id, part, (category, vendor, record))
+            for entity in entities
+            for vendor, side in entity.sides.items()
+            for part, record in side.parts.items()
+            for category in (("contact", "company") if (vendor, part) == (VITEC, "contact") else (part,))
+        }
+        owners = await views.owners(conn, self.tenant, {record for _, _, record in asked})
+        known = {e.id: e for e in await views.entities(conn, self.tenant, set(owners.values()))}
+        kin: dict[str, dict[str, Entity]] = {entity.id: {} for entity in entities}
+        for name, part, record in sorted(asked, key=lambda row: (row[2][1] != VITEC, row)):
+            if record in owners and owners[record] in known:
+                kin[name].setdefault(part, known[owners[record]])
+        return kin
+
     async def _context(
-        self, conn: Connection, entity: Entity, since: dict[str, int], cursors: dict[str, Cursor]
+        self,
+        conn: Connection,
+        entity: Entity,
+        since: dict[str, int],
+        kin: dict[str, Entity],
+        refused: frozenset[tuple[str, str, str]],
+        cursors: dict[str, Cursor],
     ) -> Context:
         assert self._incarnation is not None
+        heir = heir_of(entity, kin)
         return Context(
             sync=self.at.settings.sync,
             options=self.at.options,
             mode=self.at.mode,
             incarnation=self._incarnation,
             read_since=since,
-            ready=ready(cursors, entity.category),
-            candidates=tuple(await self._candidates(conn, entity)),
+            ready=entity.lead is not None or ready(cursors, entity.category),
+            candidates=tuple(await self._candidates(conn, entity, kin)),
+            kin=kin,
+            refused=refused,
+            heir=None
+            if heir is None
+            else await views.entity_of_record(conn, self.tenant, heir[0], VITEC, heir[1]),
         )
 
-    async def _candidates(self, conn: Connection, entity: Entity) -> list[Entity]:
+    async def _candidates(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> list[Entity]:
         if len(entity.sides) != 1:
             return []
-        [(vendor, side)] = entity.sides.items()
-        keys = keys_of(entity.category, vendor, side, self.at.options)
+        parts = abroad(entity, kin) if entity.category in JOINING else None
+        keys = far_keys(entity, self.at.options, parts)
         if not keys:
             return []
         return await views.with_keys(conn, self.tenant, entity.category, keys)
@@ -140,6 +199,8 @@ class Reactor(Polite):
                 read = known.get(record_stream(e.category, vendor, side.record)) if side else None
                 cursor = cursors.get(source_of(vendor, e.category))
                 polled = cursor.complete if cursor is not None and cursor.complete is not None else -1
+                if (vendor, e.category) in working.READ_ONE_BY_ONE:
+                    polled = -1
                 if read is not None and not read.settled():
                     polled = -1
                 since[e.id][vendor] = max(polled, read.started if read is not None else -1)

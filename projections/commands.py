@@ -23,7 +23,10 @@ OPEN: frozenset[State] = frozenset(("pending", "flying", "unknown"))
 
 
 class CommandRow(msgspec.Struct, frozen=True):
-    """One command. `fields` names what it writes; the values stand in the log. `due_at` is None for at once."""
+    """One command. `fields` names what it writes; the values stand in the log. `due_at` is None for at once.
+
+    `unconfirmed` are the fields that read back as something else than what was written.
+    """
 
     tenant: str
     command: str
@@ -39,6 +42,7 @@ class CommandRow(msgspec.Struct, frozen=True):
     due_at: datetime | None = None
     reason: str | None = None
     detail: str | None = None
+    unconfirmed: tuple[str, ...] = ()
 
 
 TYPES = frozenset(
@@ -121,8 +125,10 @@ def _outcome(row: CommandRow, decision: Outcome, position: int) -> CommandRow:
     match decision:
         case CommandAttempted(attempt=attempt):
             return change(row, state="flying", attempts=attempt, position=position, due_at=None)
-        case CommandSucceeded(record=record):
-            return change(row, state="succeeded", record=record, position=position, reason=None)
+        case CommandSucceeded(record=record, unconfirmed=odd):
+            return change(
+                row, state="succeeded", record=record, position=position, reason=None, unconfirmed=odd
+            )
         case CommandFailed(reason=reason, retry_at=None):
             return change(row, state="failed", position=position, reason=reason)
         case CommandFailed(reason=reason, retry_at=retry_at):

@@ -14,6 +14,7 @@ CREATE TABLE commands (
     due_at   timestamptz,
     reason   text,
     detail   text,
+    unconfirmed text[] NOT NULL,
     PRIMARY KEY (tenant, command)
 );
 CREATE INDEX commands_open ON commands (tenant, due_at, issued) WHERE state IN ('pending', 'unknown', 'flying');

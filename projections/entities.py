@@ -1,6 +1,7 @@
 """Views of every entity: its whole state, its records, the keys it is found by, and the ids it absorbed."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -34,6 +35,7 @@ class RecordRow(msgspec.Struct, frozen=True):
     entity: str
     kind: str | None
     need: int | None
+    parts: dict[str, str]
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -72,7 +74,7 @@ def entity_row(tenant: str, entity: Entity, same: Same) -> EntityRow:
 def record_rows(tenant: str, entity: Entity) -> list[RecordRow]:
     """The rows of its records."""
     return [
-        RecordRow(tenant, entity.category, vendor, side.record, entity.id, side.kind, side.need)
+        RecordRow(tenant, entity.category, vendor, side.record, entity.id, side.kind, side.need, side.parts)
         for vendor, side in entity.sides.items()
     ]
 
@@ -98,9 +100,31 @@ def keys_of(category: str, vendor: str, side: Side, options: Options) -> tuple[s
         fields["website"] = side.domain
     reference = side.record if vendor == VITEC else side.reference
     references = (f"reference:{reference}",) if reference else ()
-    return (*references, *dict.fromkeys(match_keys(category, fields, options.region)))
+    joined = (*joint_keys(category, side.parts, side), *map(part_key, side.parts, side.parts.values()))
+    return (*references, *joined, *dict.fromkeys(match_keys(category, fields, options.region)))
+
+
+def joint_keys(category: str, parts: Mapping[str, str], side: Side) -> tuple[str, ...]:
+    """The keys of a record that joins others, by the names that one vendor has for them.
+
+    One prospect per project and contact, one link per company and contact; of the notes on a contact the text tells.
+    """
+    if not parts or category == "property":
+        return ()
+    whole = "|".join(f"{part}:{record}" for part, record in sorted(parts.items()))
+    if category != "note":
+        return (f"parts:{whole}",)
+    text = side.shadow["text"].value if "text" in side.shadow else None
+    if not isinstance(text, str):
+        return ()
+    return (f"note:{whole}|{hashlib.blake2b(' '.join(text.split()).encode(), digest_size=12).hexdigest()}",)
+
+
+def part_key(category: str, record: str) -> str:
+    """The key under which a record is found by one of those that it joins."""
+    return f"part:{category}:{record}"
 
 
 def dormant(entity: Entity) -> bool:
     """Only the very first poll saw it: it waits until an operator releases what that poll found."""
-    return all(side.first for side in entity.sides.values())
+    return bool(entity.sides) and all(side.first for side in entity.sides.values())

@@ -101,6 +101,8 @@ class Side(msgspec.Struct, omit_defaults=True):
     labels: tuple[str, ...] = ()
     first: bool = True
     unreadable: int | None = None
+    parts: dict[str, str] = {}
+    into: str | None = None
 
     def busy(self) -> bool:
         """A write to this record is in flight or its outcome is unknown."""
@@ -115,6 +117,7 @@ class Pending(msgspec.Struct, omit_defaults=True):
     record: str | None = None
     etag: str | None = None
     reference: str | None = None
+    parts: dict[str, str] | None = None
     state: Literal["pending", "flying", "unknown"] = "pending"
     attempts: int = 0
 
@@ -146,6 +149,21 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     candidates: tuple[str, ...] = ()
 
 
+class Lead(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lead as it came in: its kind, the event that holds it, and what became of it at Vitec."""
+
+    kind: str
+    event: int
+    received_at: datetime
+    customer: str
+    estate: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    sent: str | None = None
+    """Vitec's id of it, or "" where Vitec gave none; None until it was sent."""
+
+
 class Entity(msgspec.Struct, omit_defaults=True):
     """What the two vendors' records describe together. `cause` and `correlation` are those of its newest event."""
 
@@ -166,6 +184,7 @@ class Entity(msgspec.Struct, omit_defaults=True):
     failures: dict[str, Failure] = {}
     hold: Hold | None = None
     tombstone: str | None = None
+    lead: Lead | None = None
 
     def changed(self, vendor: str, field: str) -> bool:
         """The present value of this side is not the one in its half of the base. Never by comparing values."""

@@ -8,6 +8,7 @@ import msgspec
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
+    LEAD_RECEIVED,
     NOTIFIED,
     OBSERVED,
     CommandAttempted,
@@ -26,16 +27,17 @@ from daemon.domain.events import (
     Reading,
     RecordRemoved,
     RecordsLinked,
+    RecordsMerged,
     RecordsUnlinked,
     decision_of,
     known,
     reading_of,
 )
-from daemon.domain.fields import same
-from daemon.domain.streams import PROPSTREET, VITEC, entity_id, parse_record_stream
-from daemon.mappings import lens
+from daemon.domain.fields import Value, same
+from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_id, other, parse_record_stream
+from daemon.mappings import leads, lens
 from daemon.mappings.lens import Content, Options
-from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Pending, Side
+from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Lead, Pending, Side
 from projections.merge import Observation, Rules, lose_sight, observe, release_kept
 
 OBSERVE: Final = "observe"
@@ -92,6 +94,10 @@ class Entities:
         self.merged: set[str] = set()
         self._rules: dict[tuple[str, str], Rules] = {}
 
+    def same(self, field: str, a: Value, b: Value) -> bool:
+        """Whether two values of a field mean the same."""
+        return same(field, a, b, self.options.region)
+
     def clear(self) -> None:
         """Forget what was touched; what is at hand stays."""
         self.touched.clear()
@@ -131,6 +137,8 @@ class Entities:
         names = parse_record_stream(event.stream)
         if names is not None:
             self._evolve_record(event, *names)
+        elif event.type == LEAD_RECEIVED:
+            self._receive(event)
         elif event.type not in (OBSERVED, NOTIFIED):
             self._evolve_entity(event, decision_of(event))
 
@@ -140,8 +148,12 @@ class Entities:
         self._touch(entity, event)
         match event.type:
             case "NotificationReceived":
+                reading = reading_of(event)
                 side.need = event.position
                 side.first = False
+                side.kind = reading.kind or side.kind
+                side.parts = reading.parts or side.parts
+                side.into = reading.into or side.into
             case "RecordObserved":
                 self._observe(event, entity, vendor, side, reading_of(event))
             case _:
@@ -150,6 +162,7 @@ class Entities:
     def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
         side.first = side.first and reading.first
         side.kind = reading.kind or side.kind
+        side.parts = side.parts or reading.parts or {}
         rules = self.rules(vendor, entity.category)
         try:
             content = content_of(event, reading, self.options)
@@ -163,11 +176,22 @@ class Entities:
         observe(entity, side, observation_of(event, reading, content), rules)
         if side.head.event != accepted:
             side.flags, side.domain, side.labels = content.flags, content.domain, content.labels
+            side.parts = content.parts or side.parts
+            side.into = None  # it is there, so it was not merged away
+
+    def _receive(self, event: Event) -> None:
+        """A lead is an entity without sides: one command brings it to Vitec."""
+        _, _, name = event.stream.partition(":")
+        entity = Entity(name, LEAD, seen=event.position, version=event.version, lead=lead_of(event))
+        self.add(entity)
+        self._touch(entity, event)
 
     def _evolve_entity(self, event: Event, decision: Decision) -> None:
         category, _, name = event.stream.partition(":")
         if isinstance(decision, RecordsLinked):
             entity = self._link(event, category, decision)
+        elif isinstance(decision, RecordsMerged):
+            entity = self._merge(event, category, decision)
         else:
             found = self.resolve(name)
             if found is None:
@@ -201,6 +225,30 @@ class Entities:
                 self._absorb(survivor, entity, vendor, entity.sides[vendor].record)
         return survivor
 
+    def _merge(self, event: Event, category: str, merged: RecordsMerged) -> Entity:
+        """Close the source with a pointer to the destination, which takes over its counterpart."""
+        source, gone = self.of_record(category, merged.vendor, merged.source, event.position)
+        heir, side = self.of_record(category, merged.vendor, merged.destination, event.position)
+        if merged.parts is not None and not side.parts:
+            side.parts = merged.parts
+        if side.head.event == 0:
+            side.need = event.position  # never seen: what moved there must be read
+        source.tombstone, source.hold = f"merged into {merged.vendor}:{merged.destination}", None
+        gone.into = merged.destination
+        far = other(merged.vendor)
+        if merged.moved and heir is not source and far in source.sides and far not in heir.sides:
+            heir.sides[far] = source.sides.pop(far)
+            self.by_record[category, far, heir.sides[far].record] = heir.id
+            heir.linked, heir.rule, heir.hold = event.position, "merged", None
+            for entity in (source, heir):
+                entity.base.clear()
+                entity.creating.clear()
+                entity.pending.clear()
+                entity.blocked.clear()
+            source.linked = None
+            self._touch(heir, event)
+        return source
+
     def _absorb(self, survivor: Entity, younger: Entity, vendor: str, record: str) -> None:
         self.by_id.pop(younger.id, None)
         self.aliases[younger.id] = survivor.id
@@ -232,6 +280,7 @@ class Entities:
                     decision.record,
                     decision.etag,
                     decision.reference,
+                    decision.parts,
                     attempts=failure.count if failure is not None else 0,
                 )
             case CommandHeld():
@@ -245,6 +294,8 @@ class Entities:
             case CommandAttempted():
                 _attempt(entity, decision, event.position)
             case CommandSucceeded():
+                if entity.lead is not None:
+                    entity.lead = msgspec.structs.replace(entity.lead, sent=decision.record)
                 entity.failures.pop(_target_of(entity, decision.command) or "", None)
                 _forget(entity, decision.command)
             case CommandSuperseded():
@@ -294,6 +345,20 @@ class Entities:
         return None
 
 
+def lead_of(event: Event) -> Lead:
+    """What the log says of a lead; one that this version cannot parse any more keeps its place."""
+    reading = reading_of(event)
+    kind = reading.kind or "lead"
+    received = event.occurred_at
+    try:
+        lead = leads.parse(kind, event.data.encode(), path=reading.query or {})  # type: ignore[arg-type]  # what the port wrote
+    except (leads.InvalidLead, leads.NotJson):
+        return Lead(kind, event.position, received, "")
+    return Lead(
+        kind, event.position, received, lead.customer_id, lead.estate_id, lead.email, lead.phone, lead.name
+    )
+
+
 def rules_of(vendor: str, category: str, options: Options) -> Rules:
     """What the merge must know of a vendor's mapping of a category."""
     mapping = lens(vendor, category)
@@ -327,6 +392,9 @@ def _land_creation(entity: Entity, vendor: str, side: Side, command: str) -> Non
     if attempt is not None and attempt.command == command:
         del entity.creating[vendor]
         attempt.state = "flying"
+        takes = lens(vendor, entity.category).on_create
+        if takes is not None:  # the rest was not sent: it follows as an update
+            attempt.want = {field: want for field, want in attempt.want.items() if field in takes}
         side.attempts.append(attempt)
 
 

@@ -6,7 +6,7 @@ function is a pure step on the state of one entity. A fold appends nothing.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -299,7 +299,7 @@ def merge(
         return EQUAL
     base = (agreed or {}).get(field) or entity.base.get(field)
     if base is None:
-        return _first_link(v, p, authority)
+        return _first_link(field, v, p, authority)
     moved = (v.position != base.vitec.position, p.position != base.propstreet.position)
     match moved:
         case (False, False):
@@ -311,9 +311,16 @@ def merge(
     return _both_changed(v, p, authority)
 
 
-def _first_link(v: Shadow, p: Shadow, authority: str) -> Verdict:
-    if is_blank(v.value) or is_blank(p.value):
-        return Verdict("propstreet" if is_blank(v.value) else "vitec", "a blank never wins a first link")
+UNSAID: Final = {"vitec": {"not_contacted"}, "propstreet": {"not_contacted", "draft"}}
+"""Classifications that a vendor gives by itself to what nobody has classified: on a first link they are blanks."""
+
+
+def _first_link(field: str, v: Shadow, p: Shadow, authority: str) -> Verdict:
+    said = {side: not is_blank(held.value) for side, held in (("vitec", v), ("propstreet", p))}
+    if field == "classification":
+        said = {side: held.value not in UNSAID[side] for side, held in (("vitec", v), ("propstreet", p))}
+    if not all(said.values()):
+        return Verdict("propstreet" if not said["vitec"] else "vitec", "a blank never wins a first link")
     return _both_changed(v, p, authority)
 
 

@@ -7,6 +7,7 @@ CREATE TABLE records (
     entity      text NOT NULL,
     kind        text,
     need        bigint,
+    parts       json NOT NULL,
     PRIMARY KEY (tenant, category, vendor, external_id)
 );
 CREATE INDEX records_entity ON records (tenant, entity);

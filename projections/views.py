@@ -5,7 +5,7 @@ written. A rebuild is the same fold from nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -29,8 +29,12 @@ from projections.entities import (
 )
 from projections.entity import Entity
 from projections.fold import Entities
+from projections.leads import LeadRow, lead_row
+from projections.projects import ProjectRow, project_row
+from projections.prospects import ProspectRow, prospect_row
 
-Row = EntityRow | RecordRow | KeyRow | AliasRow | ContactRow | CompanyRow | CommandRow | ConflictRow
+Subject = ContactRow | CompanyRow | ProjectRow | ProspectRow | LeadRow
+Row = EntityRow | RecordRow | KeyRow | AliasRow | Subject | CommandRow | ConflictRow
 
 VIEWS: Final[dict[str, type[msgspec.Struct]]] = {
     "entities": EntityRow,
@@ -39,12 +43,24 @@ VIEWS: Final[dict[str, type[msgspec.Struct]]] = {
     "aliases": AliasRow,
     "contacts": ContactRow,
     "companies": CompanyRow,
+    "projects": ProjectRow,
+    "prospects": ProspectRow,
+    "leads": LeadRow,
     "commands": CommandRow,
     "conflicts": ConflictRow,
 }
 """Every view by name, with the Struct of its rows. Its table and statements stand in `<name>.sql`."""
 
-ENTITY_VIEWS: Final = ("entities", "records", "match_keys", "contacts", "companies")
+SUBJECTS: Final[dict[str, tuple[str, Callable[[str, Entity], Subject]]]] = {
+    "contact": ("contacts", contact_row),
+    "company": ("companies", company_row),
+    "project": ("projects", project_row),
+    "prospect": ("prospects", prospect_row),
+    "lead": ("leads", lead_row),
+}
+"""The categories that have a view of their own, with its name and the maker of its row."""
+
+ENTITY_VIEWS: Final = ("entities", "records", "match_keys", *(view for view, _ in SUBJECTS.values()))
 """The views whose rows follow from one entity: all its rows are replaced together."""
 
 
@@ -104,12 +120,10 @@ class Fold:
         """The rows of some entities, by view."""
         rows: dict[str, list[Row]] = defaultdict(list)
         for entity in entities:
-            same = self.entities.rules("vitec", entity.category).same
-            rows["entities"].append(entity_row(self.tenant, entity, same))
+            rows["entities"].append(entity_row(self.tenant, entity, self.entities.same))
             rows["records"] += record_rows(self.tenant, entity)
             rows["match_keys"] += key_rows(self.tenant, entity, self.entities.options)
-            if entity.category == "contact":
-                rows["contacts"].append(contact_row(self.tenant, entity))
-            else:
-                rows["companies"].append(company_row(self.tenant, entity))
+            if entity.category in SUBJECTS:
+                view, row_of = SUBJECTS[entity.category]
+                rows[view].append(row_of(self.tenant, entity))
         return rows

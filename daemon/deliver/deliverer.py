@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from daemon.deliver.target import Landed, Met, Moved, Target, Write
+from daemon.deliver.target import Landed, Met, Moved, Stuck, Target, Write
 from daemon.domain import retry
 from daemon.domain.errors import (
     AccessDenied,
@@ -38,7 +38,8 @@ from daemon.domain.events import (
     Decision,
 )
 from daemon.domain.streams import entity_stream
-from daemon.policies.linking import counterparts
+from daemon.mappings import lens
+from daemon.policies.linking import MET_BY_CONTENT, counterparts
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
 from daemon.processor import Processor, Tenant
@@ -50,6 +51,9 @@ from projections.entities import keys_of
 from projections.entity import Entity, Pending
 
 AT_ONCE: Final = 16
+
+LOOKED_FOR: Final = MET_BY_CONTENT | {"property"}
+"""Categories in which a create waits until the whole target was seen: nothing at the vendor refuses a second one."""
 
 
 class Deliverer(Processor):
@@ -85,7 +89,8 @@ class Deliverer(Processor):
         """Start what is due and not under way; a finished one wakes the loop again."""
         async with self.at.connection() as conn:
             due = await views.due_commands(conn, self.tenant, self.at.clock())
-            early = await self._too_early(conn, [command for command in due if command.record is None])
+            creates = [c for c in due if c.record is None and c.category in LOOKED_FOR]
+            early = await self._too_early(conn, creates)
         self._forget_all_but({command.command for command in due})
         for command in due:
             closed = self._closed.get(command.target)
@@ -134,7 +139,7 @@ class Deliverer(Processor):
     async def _deliver(self, command: CommandRow) -> None:
         target = self._targets[command.target]
         try:
-            if command.record is None:
+            if command.record is None and command.category in LOOKED_FOR:
                 async with self._creating[command.target]:
                     await self._send(command, target)
             else:
@@ -161,7 +166,7 @@ class Deliverer(Processor):
         if entity is None or pending is None or pending.command != command.command:
             self._seen[command.command] = command.position  # a newer decision is on its way
         elif pending.state == "unknown":
-            await self._look_up(entity, pending, target)
+            await self._look_up(entity, command, pending, target)
         elif not still_due(entity, command.target, pending):
             self._seen[command.command] = command.position
         elif met:  # somebody has appeared who may be meant: the reactor links them, or holds
@@ -175,18 +180,28 @@ class Deliverer(Processor):
                 await self.at.appender.append(items)
             case Met(items=items, reason=reason):
                 await self._supersede(entity, pending, reason, items)
+            case Stuck() as stuck:
+                await self._hold(entity, command.target, pending, stuck)
             case Write() as write:
                 await self._attempt(entity, pending, command, target, write)
 
-    async def _look_up(self, entity: Entity, pending: Pending, target: Target) -> None:
+    async def _look_up(self, entity: Entity, command: CommandRow, pending: Pending, target: Target) -> None:
         """A create whose outcome is unknown: see whether the record is there, and let the reactor decide anew.
 
         A poll that was sent afterwards has seen the whole target by now; the vendor's own searches are asked as well.
+        What cannot be looked up, and must not be repeated, is held.
         """
-        found = await target.look(self.at, entity, pending)
-        items = found.items if isinstance(found, Met) else ()
-        reason = found.reason if isinstance(found, Met) else "looked up: it was not created"
-        await self._supersede(entity, pending, reason, items)
+        match await target.look_up(self.at, entity, pending):
+            case Met(items=items, reason=reason):
+                await self._supersede(entity, pending, reason, items)
+            case Stuck() as stuck:
+                await self._hold(entity, command.target, pending, stuck)
+            case None:
+                await self._supersede(entity, pending, "looked up: it was not created")
+
+    async def _hold(self, entity: Entity, target: str, pending: Pending, stuck: Stuck) -> None:
+        held = self.at.decided(entity, held_of(entity, target, pending, stuck.reason, stuck.detail))
+        await self.at.appender.append([held], expected=_own(entity))
 
     async def _supersede(
         self, entity: Entity, pending: Pending, reason: str, items: Sequence[Item] = ()
@@ -203,7 +218,7 @@ class Deliverer(Processor):
         return self._resting.setdefault(command.command, failure.at + wait) <= self.at.clock()
 
     async def _met(self, conn: Connection, entity: Entity) -> bool:
-        if len(entity.sides) != 1:
+        if len(entity.sides) != 1 or entity.category not in MET_BY_CONTENT:
             return False
         [(vendor, side)] = entity.sides.items()
         keys = keys_of(entity.category, vendor, side, self.at.options)
@@ -227,7 +242,8 @@ class Deliverer(Processor):
         except VendorError as error:
             outcome = [self._failure(entity, command.target, pending, attempted.attempt, error)]
         else:
-            outcome = [*landed.before, landed.read, _succeeded(pending, landed), *landed.after]
+            read = () if landed.read is None else (landed.read,)
+            outcome = [*landed.before, *read, _succeeded(pending, landed), *landed.after]
         await self._record(entity, outcome)
         self._log.info(
             "deliver.done",
@@ -244,30 +260,27 @@ class Deliverer(Processor):
         """What a failed write means: try again, look again, decide again, or give up."""
         name, command = type(error).__name__, pending.command
         match error:
-            case UnknownOutcome():
-                return CommandUnknown(command, name, self._later(attempt))
+            case UnknownOutcome():  # what is never repeated need not wait before it is held
+                return CommandUnknown(command, name, self._later(attempt) if entity.lead is None else None)
             case RateLimited(retry_after=after):
                 at = retry.retry_at(self.at.clock(), 1, self._jitter(), after)
                 return CommandFailed(command, name, error.status, at)
             case AccessDenied():
                 return CommandFailed(command, name, error.status, self._close(target))
+            case Duplicate() if entity.lead is not None:
+                return CommandDeadLettered(command, error.reason or name, error.status)
             case Retryable() | Duplicate() if (at := self._later(attempt)) is not None:
                 return CommandFailed(command, name, error.status, at)
             case Stale() | NotFound():
                 return CommandFailed(command, name, error.status, read_again=True)
             case NotWritable():
-                side = entity.sides.get(target)
-                record = side.record if side is not None else None
-                return CommandHeld(
-                    command,
-                    entity.id,
-                    entity.category,
-                    target,
-                    record,
-                    pending.want,
-                    "not_writable",
-                    "the vendor has no call for this",
-                )
+                detail = "the vendor has no call for this"
+                return held_of(entity, target, pending, "not_writable", detail)
+            case Rejected() if (
+                entity.lead is None and pending.want.keys() <= lens(target, entity.category).probed
+            ):
+                detail = f"{target} refuses it; change it there by hand"
+                return held_of(entity, target, pending, "not_writable", detail)
             case Rejected(reason=reason):
                 return CommandDeadLettered(command, reason or name, error.status)
         return CommandDeadLettered(command, name, error.status)
@@ -290,6 +303,13 @@ class Deliverer(Processor):
                 return
             except DatabaseUnreachable:
                 await asyncio.sleep(0.5)
+
+
+def held_of(entity: Entity, target: str, pending: Pending, reason: str, detail: str) -> CommandHeld:
+    """A command that must not go out, held with all that it would have written."""
+    return CommandHeld(
+        pending.command, entity.id, entity.category, target, pending.record, pending.want, reason, detail
+    )
 
 
 def _own(entity: Entity) -> dict[str, int]:

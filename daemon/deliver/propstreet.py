@@ -1,16 +1,23 @@
 """Writing to Propstreet: a PATCH with the etag of the decision, or a create with the external reference attached."""
 
-from daemon.deliver.target import Landed, Met, Moved, Write, link_of, read_of, unconfirmed, values
-from daemon.domain.events import Reading, reading_of
-from daemon.domain.streams import PROPSTREET, VITEC
+from contextlib import suppress
+
+from daemon.deliver.notes import propstreet_note, written
+from daemon.deliver.target import Landed, Met, Moved, Stuck, Write, link_of, read_of, unconfirmed, values
+from daemon.domain.errors import NotFound, UnknownOutcome
+from daemon.domain.events import CommandHeld, Decision, Reading, RecordRemoved, reading_of
+from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.mappings import lens
-from daemon.mappings.lens import REFERENCE
+from daemon.mappings.lens import REFERENCE, REMOVED, Patch
 from daemon.processor import Tenant
 from daemon.storage import log
 from daemon.storage.appender import Item
 from daemon.vendors.propstreet.client import PropstreetClient
 from projections.entity import Entity, Pending
 from projections.fold import payload_of
+
+REFERABLE = frozenset(("contact", "company", "project", "prospect"))
+"""Categories that Propstreet finds by their external reference."""
 
 
 class PropstreetTarget:
@@ -21,8 +28,10 @@ class PropstreetTarget:
     def __init__(self, client: PropstreetClient) -> None:
         self._client = client
 
-    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met:
+    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Work the values into the record as it was decided on; a create looks for the reference first."""
+        if REMOVED in pending.want:
+            return Write(Patch({}))
         mapping = lens(PROPSTREET, entity.category)
         side = entity.sides.get(PROPSTREET)
         if side is None:
@@ -33,39 +42,121 @@ class PropstreetTarget:
         patch = mapping.put(values(pending), payload_of(event, reading_of(event)), at.options)
         return Met("the value is there already") if patch.empty else Write(patch)
 
+    async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
+        """Look for the record by its reference, a note by its text."""
+        found = await self._look_for(at, entity, pending)
+        return found if isinstance(found, Met) else None
+
     async def _look_for(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Met:
-        reference = entity.sides[VITEC].record
-        namespace = at.options.reference_namespace
         started = at.appender.head
-        payload = await self._client.by_reference(entity.category, namespace, reference)
+        payload = await self._find(at, entity, pending)
         if payload is not None:
             record = lens(PROPSTREET, entity.category).get(payload, at.options).external_id
             reading = Reading(via="fetch", started=started)
             read = read_of(at, entity, PROPSTREET, record, payload, reading)
-            return Met("the record exists with this reference", (read,))
-        want = {**values(pending), REFERENCE: reference}
-        return Write(lens(PROPSTREET, entity.category).put(want, None, at.options))
+            return Met("the record exists", (read,))
+        mapping = lens(PROPSTREET, entity.category)
+        want = values(pending, mapping.on_create)
+        if REFERENCE in mapping.pseudo:
+            want[REFERENCE] = entity.sides[VITEC].record
+        return Write(mapping.put(want, None, at.options))
+
+    async def _find(self, at: Tenant, entity: Entity, pending: Pending) -> bytes | None:
+        if entity.category == "note":
+            text = values(pending)["text"]
+            return await propstreet_note(at, self._client, pending.parts or {}, str(text))
+        if entity.category not in REFERABLE:
+            return None
+        reference = entity.sides[VITEC].record
+        return await self._client.by_reference(
+            entity.category,
+            at.options.reference_namespace,
+            reference,
+            parent=_parent(entity, pending),
+        )
 
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
-        """PATCH with If-Match, or create; the answer is what Propstreet then holds."""
+        """PATCH with If-Match, create, or remove; the answer is what Propstreet then holds."""
+        if REMOVED in pending.want:
+            return await self._remove(at, entity, pending)
         started = at.appender.head
         reading = Reading(via="readback", started=started, command=pending.command)
         before: tuple[Item, ...] = ()
         if pending.record is None:
-            reference = entity.sides[VITEC].record
-            created = await self._client.create(
-                entity.category,
-                write.patch.body,
-                reference=(at.options.reference_namespace, reference),
-                key=pending.command,
-            )
-            payload = created.payload
+            payload = await self._create(at, entity, pending, write)
             record = lens(PROPSTREET, entity.category).get(payload, at.options).external_id
-            before = (link_of(at, entity, reference, record),)
+            before = (link_of(at, entity, entity.sides[VITEC].record, record),)
         else:
             record = pending.record
-            payload = await self._client.patch(entity.category, record, write.patch.body, pending.etag)
+            payload = await self._client.patch(
+                entity.category, record, write.patch.body, pending.etag, parent=_parent(entity, pending)
+            )
         read = read_of(at, entity, PROPSTREET, record, payload, reading)
-        return Landed(
-            record, read, before, (), unconfirmed(at, PROPSTREET, entity.category, pending, payload)
+        odd = unconfirmed(at, PROPSTREET, entity.category, pending, payload)
+        return Landed(record, read, before, _ignored(at, entity, pending, odd), odd)
+
+    async def _create(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> bytes:
+        parts = pending.parts or {}
+        reference = (at.options.reference_namespace, entity.sides[VITEC].record)
+        match entity.category:
+            case "note":
+                return await self._add_note(at, entity, pending)
+            case "prospect" | "link":
+                ids = {f"{part}Id": record for part, record in parts.items() if part != "project"}
+                body: dict[str, object] = {**write.patch.body, **ids}
+            case _:
+                body = write.patch.body
+        created = await self._client.create(
+            entity.category,
+            body,
+            reference=None if entity.category == "link" else reference,
+            key=pending.command,
+            parent=_parent(entity, pending),
         )
+        return created.payload
+
+    async def _add_note(self, at: Tenant, entity: Entity, pending: Pending) -> bytes:
+        """A note gets no answer: it is found again by its text. Its key is Vitec's id, so that it is there once (N13)."""
+        text = str(values(pending)["text"])
+        key = str(derived_id(at.name, "note", entity.sides[VITEC].record))
+        await written(self._client, at, pending.parts or {}, text, key)
+        payload = await propstreet_note(at, self._client, pending.parts or {}, text)
+        if payload is None:
+            raise UnknownOutcome("written, and not found again")
+        return payload
+
+    async def _remove(self, at: Tenant, entity: Entity, pending: Pending) -> Landed:
+        """Take a prospect off its project's list; one that is off it already is what was wanted."""
+        assert pending.record is not None
+        project = _parent(entity, pending)
+        assert project is not None
+        with suppress(NotFound):
+            await self._client.remove_prospect(project, pending.record)
+        stream = record_stream(entity.category, PROPSTREET, pending.record)
+        gone = at.decided(
+            entity, RecordRemoved("removed by us"), stream=stream, origin=PROPSTREET, mark=pending.command
+        )
+        return Landed(pending.record, None, (gone,))
+
+
+def _parent(entity: Entity, pending: Pending) -> str | None:
+    """The project under which Propstreet keeps a prospect."""
+    if entity.category != "prospect":
+        return None
+    side = entity.sides.get(PROPSTREET)
+    return (pending.parts or {}).get("project") if side is None else side.parts.get("project")
+
+
+def _ignored(at: Tenant, entity: Entity, pending: Pending, odd: tuple[str, ...]) -> tuple[Decision, ...]:
+    """Hold what Propstreet took without effect, so that it is shown, and not sent again (S31)."""
+    mapping = lens(PROPSTREET, entity.category)
+    want = {field: pending.want[field] for field in odd if field in mapping.probed}
+    if not want:
+        return ()
+    detail = "Propstreet took it and did not change it; change it there by hand"
+    command = str(derived_id("ignored", pending.command))
+    return (
+        CommandHeld(
+            command, entity.id, entity.category, PROPSTREET, pending.record, want, "not_writable", detail
+        ),
+    )

@@ -1,5 +1,6 @@
 """What a vendor is to the deliverer: something to look at before a write, and to write to."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -35,11 +36,21 @@ class Met(msgspec.Struct, frozen=True):
     items: tuple[Item, ...] = ()
 
 
+class Stuck(msgspec.Struct, frozen=True):
+    """It must not be sent, or not again: the operator is shown why, and what to do."""
+
+    reason: str
+    detail: str
+
+
 class Landed(msgspec.Struct, frozen=True):
-    """A write that the vendor took: the record as it then was, what stands before it in the log (a link), and after."""
+    """A write that the vendor took: the record as it then was, what stands before it in the log (a link), and after.
+
+    `read` is None where nothing can be read back: a lead, or a record that was removed.
+    """
 
     record: str
-    read: Read
+    read: Read | None
     before: tuple[Item, ...] = ()
     after: tuple[Decision, ...] = ()
     unconfirmed: tuple[str, ...] = ()
@@ -47,15 +58,18 @@ class Landed(msgspec.Struct, frozen=True):
 
 
 class Target(Protocol):
-    """One vendor, as the deliverer sees it. Both calls raise VendorError.
+    """One vendor, as the deliverer sees it. Every call raises VendorError.
 
     `closed_for`: seconds before it is asked again after it refused us.
     """
 
     closed_for: float
 
-    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met:
+    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """See, without writing, whether the command may go out, and with which body."""
+
+    async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
+        """See what became of a create whose outcome is unknown; None when it certainly did not happen."""
 
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """Write, and see what the vendor then holds."""
@@ -76,7 +90,7 @@ def read_of(
     return Read(
         stream=record_stream(entity.category, vendor, record),
         origin=vendor,
-        occurred_at=content.changed or at.clock(),
+        occurred_at=min(content.changed or at.clock(), at.clock()),
         payload=payload if at.options.store_national_ids else without_national_ids(payload),
         reading=msgspec.structs.replace(reading, kind=kind),
         correlation_id=entity.correlation,
@@ -93,16 +107,21 @@ def link_of(at: Tenant, entity: Entity, vitec: str, propstreet: str) -> NewEvent
 def unconfirmed(at: Tenant, vendor: str, category: str, pending: Pending, payload: bytes) -> tuple[str, ...]:
     """The fields that read back as something else than what was written (G11)."""
     mapping = lens(vendor, category)
+    sent = mapping.on_create if pending.record is None else None
     fields = mapping.get(payload, at.options).fields
     return tuple(
         sorted(
             field
             for field, want in pending.want.items()
-            if field in fields and not mapping.kept(field, want.value, fields[field], at.options)
+            if field in fields
+            and (sent is None or field in sent)
+            and not mapping.kept(field, want.value, fields[field], at.options)
         )
     )
 
 
-def values(pending: Pending) -> "dict[str, str | tuple[str, ...] | None]":
-    """The values of a command by field."""
-    return {field: want.value for field, want in pending.want.items()}
+def values(
+    pending: Pending, only: Collection[str] | None = None
+) -> "dict[str, str | tuple[str, ...] | None]":
+    """The values of a command by field; `only` those, where a call does not take all."""
+    return {field: want.value for field, want in pending.want.items() if only is None or field in only}

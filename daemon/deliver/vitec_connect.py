@@ -1,29 +1,34 @@
 """Writing to Vitec Connect, which has no compare-and-swap: read, compare, write, read back, close together."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from daemon.deliver.leads import lead_to_send, send_lead
+from daemon.deliver.notes import vitec_note
 from daemon.deliver.target import (
     Landed,
     Met,
     Moved,
+    Stuck,
     Write,
     link_of,
     read_of,
     unconfirmed,
     values,
 )
-from daemon.domain.errors import Rejected, Retryable, UnknownOutcome, VendorError
+from daemon.domain.errors import NotWritable, Rejected, Retryable, UnknownOutcome, VendorError
 from daemon.domain.events import Decision, EntityHeld, Reading, RecordRemoved
-from daemon.domain.streams import PROPSTREET, VITEC, record_stream
+from daemon.domain.streams import PROPSTREET, VITEC, record_stream, relation_id
 from daemon.mappings import lens
 from daemon.policies.deciding import MATCHED
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views
 from daemon.storage.appender import Item
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
+from daemon.vendors.vitec_connect.joined import relations_of
 from projections.entities import keys_of
 from projections.entity import Entity, Pending, Shadow, Side
 
@@ -31,6 +36,7 @@ KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
 NEW: Final = timedelta(minutes=1)
 """A record whose creation lies further back than this before its last change was not made by that change."""
 
+STOCKHOLM: Final = ZoneInfo("Europe/Stockholm")
 SHORTEST_TERM: Final = 5
 """Vitec's search takes no shorter term."""
 
@@ -43,40 +49,88 @@ class VitecConnectTarget:
     def __init__(self, client: VitecConnectClient) -> None:
         self._client = client
 
-    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met:
+    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Read the record right before the write; anything new in it goes to the log first, and is decided on."""
+        if entity.lead is not None:
+            return await lead_to_send(at, entity)
         if pending.record is None:
             return await self._look_for(at, entity, pending)
-        kind, record = KINDS[entity.category], pending.record
+        record, side = pending.record, entity.sides[VITEC]
         started = at.appender.head
-        payload = await self._client.read_one(kind, record)
+        payload = await self._read(entity.category, record, side.kind, side.parts)
         if payload is None:
             stream = record_stream(entity.category, VITEC, record)
             gone = RecordRemoved("not_found")
             return Moved((at.decided(entity, gone, stream=stream, origin=VITEC, mark=str(entity.position)),))
         seen = time.monotonic()
-        read = read_of(at, entity, VITEC, record, payload, Reading(via="fetch", started=started), kind=kind)
+        read = read_of(
+            at, entity, VITEC, record, payload, Reading(via="fetch", started=started), kind=side.kind
+        )
         [appended] = await at.appender.append([read])
         if appended.position is not None:
             return Moved()
         patch = lens(VITEC, entity.category).put(values(pending), payload, at.options, identity=record)
         return Met("the value is there already") if patch.empty else Write(patch, seen)
 
+    async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
+        """Look whether the record is there now. A lead cannot be looked up at Vitec, and is never sent twice."""
+        if entity.lead is not None:
+            return Stuck(
+                "unknown_outcome",
+                "Vitec may have it or not, and would take it twice; look there before it is released",
+            )
+        found = await self._look_for(at, entity, pending)
+        return found if isinstance(found, Met) else None
+
+    async def _read(
+        self, category: str, record: str, kind: str | None, parts: Mapping[str, str]
+    ) -> bytes | None:
+        """The record as it is now; None when there is none."""
+        match category:
+            case "contact" | "company":
+                return await self._client.read_one(KINDS[category], record)
+            case "project":
+                return None if kind is None else await self._client.estate(kind, record)
+            case "prospect":
+                pair = (parts["project"], parts["contact"])
+                return (await relations_of(self._client, [pair]))[pair]
+        raise NotWritable(f"nothing is written to a {category} at Vitec")
+
     async def _look_for(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Met:
-        """Vitec matches by itself and may change somebody else's contact (D2): whoever it could match is found first."""
+        """Whoever Vitec could take for the new record is found first, for it matches by itself (D2)."""
         started = at.appender.head
-        side = entity.sides[PROPSTREET]
-        ours = set(keys_of(entity.category, PROPSTREET, side, at.options))
-        found = []
-        kind = KINDS[entity.category]
-        ids = await self._alike(entity.category, ours)
-        for record, payload in (await self._client.read(kind, ids)).items() if ids else ():
-            if ours & self._keys(at, entity, payload):
-                reading = Reading(via="fetch", started=started)
-                found.append(read_of(at, entity, VITEC, record, payload, reading, kind=kind))
+        found = [
+            read_of(at, entity, VITEC, record, payload, Reading(via="fetch", started=started), kind=kind)
+            for record, payload, kind in await self._alike_records(at, entity, pending)
+        ]
         if found:
             return Met("a record with these keys exists at Vitec", tuple(found))
         return Write(lens(VITEC, entity.category).put(values(pending), None, at.options))
+
+    async def _alike_records(
+        self, at: Tenant, entity: Entity, pending: Pending
+    ) -> list[tuple[str, bytes, str | None]]:
+        """Records at Vitec that may be meant by a create: id, payload, type."""
+        parts = pending.parts or {}
+        match entity.category:
+            case "prospect":
+                record = relation_id(parts["project"], parts["contact"])
+                payload = await self._read("prospect", record, None, parts)
+                return [] if payload is None else [(record, payload, None)]
+            case "note":
+                payload = await vitec_note(at, self._client, parts, str(values(pending)["text"]))
+                if payload is None:
+                    return []
+                return [(lens(VITEC, "note").get(payload, at.options).external_id, payload, None)]
+        kind, side = KINDS[entity.category], entity.sides[PROPSTREET]
+        ours = set(keys_of(entity.category, PROPSTREET, side, at.options))
+        ids = await self._alike(entity.category, ours)
+        known = await self._client.read(kind, ids) if ids else {}
+        return [
+            (record, payload, kind)
+            for record, payload in known.items()
+            if ours & self._keys(at, entity, payload)
+        ]
 
     async def _alike(self, category: str, keys: Iterable[str]) -> list[str]:
         """The ids of the contacts that Vitec's own searches find for our keys."""
@@ -100,18 +154,17 @@ class VitecConnectTarget:
 
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """Write, then read back: what the vendor kept, and what a person may have typed since, shows only there."""
+        if entity.lead is not None:
+            return await send_lead(at, self._client, entity, write)
         sent = time.monotonic()
-        kind = KINDS[entity.category]
-        record = await self._send(entity.category, pending, write)
-        if pending.record is None:
+        record = await self._send(at, entity, pending, write)
+        if pending.record is None and entity.category in KINDS:
             await self._refuse_a_linked_one(at, entity.category, record)
         started = at.appender.head
-        try:
-            payload = await self._client.read_one(kind, record)
-        except VendorError as error:
-            raise UnknownOutcome("written, and not read back", status=error.status) from error
+        kind, payload = await self._read_back(at, entity, pending, record)
         if payload is None:
             raise UnknownOutcome("written, and not found again")
+        record = lens(VITEC, entity.category).get(payload, at.options).external_id
         reading = Reading(via="readback", started=started, command=pending.command)
         read = read_of(at, entity, VITEC, record, payload, reading, kind=kind)
         before: tuple[Item, ...] = ()
@@ -123,6 +176,19 @@ class VitecConnectTarget:
         odd = unconfirmed(at, VITEC, entity.category, pending, payload)
         return Landed(record, read, before, after, odd, window)
 
+    async def _read_back(
+        self, at: Tenant, entity: Entity, pending: Pending, record: str
+    ) -> tuple[str | None, bytes | None]:
+        side = entity.sides.get(VITEC)
+        kind = side.kind if side is not None else KINDS.get(entity.category)
+        parts = side.parts if side is not None else pending.parts or {}
+        try:
+            if entity.category == "note":
+                return None, await vitec_note(at, self._client, parts, str(values(pending)["text"]))
+            return kind, await self._read(entity.category, record, kind, parts)
+        except VendorError as error:
+            raise UnknownOutcome("written, and not read back", status=error.status) from error
+
     async def _refuse_a_linked_one(self, at: Tenant, category: str, record: str) -> None:
         """Vitec's own duplicate check may answer with somebody who is linked already (D2)."""
         async with at.connection() as conn:
@@ -130,7 +196,38 @@ class VitecConnectTarget:
         if owner is not None and len(owner.sides) == 2:
             raise Rejected("Vitec matched a linked contact", status=200, reason="matched a linked contact")
 
-    async def _send(self, category: str, pending: Pending, write: Write) -> str:
+    async def _send(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> str:
+        """Send the request; the id of the record that it made or changed."""
+        side = entity.sides.get(VITEC)
+        parts = side.parts if side is not None else pending.parts or {}
+        match entity.category:
+            case "project" if pending.record is not None:
+                await self._client.update_project(pending.record, write.patch.body)
+                return pending.record
+            case "prospect":
+                await self._relate(at, parts["project"], parts["contact"], write, new=pending.record is None)
+                return relation_id(parts["project"], parts["contact"])
+            case "note":
+                now = at.clock().astimezone(STOCKHOLM).replace(tzinfo=None, microsecond=0)
+                whose = {"contactId": parts["contact"]}
+                if "project" in parts:
+                    whose["estateId"] = parts["project"]
+                await self._client.add_note({"date": now.isoformat(), **whose, **write.patch.body})
+                return ""  # it is found by its text
+        return await self._update(entity.category, pending, write)
+
+    async def _relate(self, at: Tenant, estate: str, contact: str, write: Write, *, new: bool) -> None:
+        """Set the status; where that makes no relation, an interest does, and then the status is set (Q2)."""
+        try:
+            await self._client.set_speculator(contact, estate, write.patch.body)
+        except Rejected as refusal:
+            if not new or refusal.status not in (400, 404):
+                raise
+            interest = {"customerId": at.options.customer_id, "estateId": estate, "contactId": contact}
+            await self._client.send_interest({**interest, "notifyUser": False})
+            await self._client.set_speculator(contact, estate, write.patch.body)
+
+    async def _update(self, category: str, pending: Pending, write: Write) -> str:
         record = pending.record
         if write.patch.body:
             update = self._client.update_person if category == "contact" else self._client.update_company

@@ -57,7 +57,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `via` is webhook, poll, fetch or readback. `started` is the log's head when a read was sent; a push has none.
     `inside` names the key of `data` under which the record lies. `command` is the write that a readback follows.
     `first` marks what the very first poll found; `kind` is the vendor's word for the record's type, `query` the
-    query of a notification (without its secret).
+    query of a notification (without its secret). `parts` are the records that this one joins, where only the way
+    it came tells them; `into` is the record that this one was merged into.
     """
 
     via: str
@@ -70,6 +71,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     event: str | None = None
     query: dict[str, str] | None = None
     unreadable: bool = False
+    parts: dict[str, str] | None = None
+    into: str | None = None
 
 
 class Half(msgspec.Struct, frozen=True, gc=False):
@@ -80,7 +83,7 @@ class Half(msgspec.Struct, frozen=True, gc=False):
 
 
 class Want(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One field of a command: the value to write, where it comes from, and what it replaces."""
+    """One field of a command: the value to write, where it comes from, what it replaces, and why it won."""
 
     value: Value
     source: str
@@ -89,6 +92,7 @@ class Want(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     since: datetime | None
     replaces: Value = None
     replaces_position: int = 0
+    rule: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,6 +103,21 @@ class RecordRemoved(Decision, frozen=True):
     """The record is gone at its vendor, and that was confirmed (`evidence`: not_found, deleted)."""
 
     evidence: str
+
+
+class RecordsMerged(Decision, frozen=True):
+    """A vendor merged a record into another: what was linked with `source` belongs to `destination` from now on.
+
+    With `moved` false the destination has a counterpart of its own; the source's stays where it is, and is held.
+    `parts` are those of the destination, where it is a record that joins others.
+    """
+
+    entity: str
+    vendor: str
+    source: str
+    destination: str
+    moved: bool = True
+    parts: dict[str, str] | None = None
 
 
 class RecordsLinked(Decision, frozen=True):
@@ -144,7 +163,10 @@ class FieldsAgreed(Decision, frozen=True):
 
 
 class CommandIssued(Decision, frozen=True):
-    """A write became due. `record` is None for a create; `etag` is that of the decision."""
+    """A write became due. `record` is None for a create; `etag` is that of the decision.
+
+    `parts` are the target's own records that the record joins (a prospect's project and contact).
+    """
 
     command: str
     entity: str
@@ -154,6 +176,7 @@ class CommandIssued(Decision, frozen=True):
     want: dict[str, Want]
     etag: str | None = None
     reference: str | None = None
+    parts: dict[str, str] | None = None
 
 
 class CommandAttempted(Decision, frozen=True):
@@ -241,6 +264,7 @@ DECISIONS: Final[dict[str, type[Decision]]] = {
     kind.__name__: kind
     for kind in (
         RecordRemoved,
+        RecordsMerged,
         RecordsLinked,
         RecordsUnlinked,
         ConflictResolved,
@@ -259,7 +283,8 @@ DECISIONS: Final[dict[str, type[Decision]]] = {
 }
 OBSERVED: Final = "RecordObserved"
 NOTIFIED: Final = "NotificationReceived"
-TYPES: Final = frozenset(DECISIONS) | {OBSERVED, NOTIFIED}
+LEAD_RECEIVED: Final = "LeadReceived"
+TYPES: Final = frozenset(DECISIONS) | {OBSERVED, NOTIFIED, LEAD_RECEIVED}
 
 _decoders: Final = {name: msgspec.json.Decoder(kind) for name, kind in DECISIONS.items()}
 _readings: Final = msgspec.json.Decoder(Reading)
@@ -277,7 +302,7 @@ def decision_of(event: Event) -> Decision:
 
 
 def reading_of(event: Event) -> Reading:
-    """How an observation or a notification came to us."""
+    """How an observation, a notification or a lead came to us."""
     if event.meta is None:
         raise UnknownEventError(f"event {event.position} ({event.type}) does not say how it came")
     return _readings.decode(event.meta)

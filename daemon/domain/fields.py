@@ -7,11 +7,15 @@ equal (G3): only then is nothing written. Every function here is total: no text,
 import re
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 import phonenumbers
 
 Value = str | tuple[str, ...] | None
+
+UNMAPPED = "unmapped:"
+"""Begins the value of a field for a vendor's word that the tables do not carry over (G12): it is shown, never sent."""
 
 # Hosts that many unrelated people share: a domain among them identifies nobody (W10).
 SHARED_HOSTS = frozenset(
@@ -27,6 +31,9 @@ SHARED_HOSTS = frozenset(
 _BEFORE_HOST = re.compile(r"^(?:\s|https?://|//|www\.)+", re.IGNORECASE)
 _AFTER_PATH = re.compile(r"[\s/]+$")
 _HOST = re.compile(r"[^/?#]*")
+_PRICE = re.compile(r"(\S+)(?:\s+([A-Za-z]+))?")
+_DIGITS = 18
+"""More digits than any price or coordinate has; beyond them a number is no longer one."""
 
 
 def normal(field: str, value: Value, region: str = "SE") -> Value:
@@ -55,8 +62,12 @@ def normal(field: str, value: Value, region: str = "SE") -> Value:
             return text.upper()
         case "website":
             return _address(text)
-        case "strategy":
+        case "strategy" | "text":
             return text.replace("\r\n", "\n").replace("\r", "\n")
+        case "price":
+            return price_of(text) or text
+        case "location":
+            return location_of(*text.split(",")) or text
     return text
 
 
@@ -88,15 +99,59 @@ def domain_of(website: Value) -> str | None:
     return host if "." in host.strip(".") and "@" not in host and not any(map(str.isspace, host)) else None
 
 
+def number(text: str) -> Decimal | None:
+    """Give a number, or None for what is none or has more than 18 digits before or behind the point."""
+    try:
+        found = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    exponent = found.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > _DIGITS or abs(found.adjusted()) > _DIGITS:
+        return None
+    return found
+
+
+def plain_number(value: Decimal) -> str:
+    """Give a number in plain digits: no exponent, no zeros behind, no minus before zero."""
+    text = format(value, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def price_of(text: str) -> str | None:
+    """Give a price such as "12500000 SEK" in its canonical form, or None when it is none (E6)."""
+    found = _PRICE.fullmatch(text.strip())
+    amount = number(found[1]) if found else None
+    if found is None or amount is None:
+        return None
+    return " ".join(part for part in (plain_number(amount), (found[2] or "").upper()) if part)
+
+
+def location_of(*degrees: str) -> str | None:
+    """Give "latitude,longitude" (WGS 84, degrees, to a tenth of a metre), or None when it is no place on earth."""
+    found = [number(text) for text in degrees]
+    match found:
+        case [Decimal() as latitude, Decimal() as longitude] if abs(latitude) <= 90 and abs(longitude) <= 180:
+            return f"{plain_number(round(latitude, 6))},{plain_number(round(longitude, 6))}"
+    return None
+
+
 def match_keys(category: str, fields: Mapping[str, Value], region: str = "SE") -> tuple[str, ...]:
     """Give the keys under which a record is looked for at the other vendor, the strongest first (section 8).
 
     Contacts: "email:anna@example.se", "name_phone:anna berg|+46701234567".
     Companies: "orgno:5566778899", "domain:example.se" (from `website`, else a field `domain`; W5),
     and "name:fjord eiendom as", which is never enough to link.
+    Every other category is joined by its parts and has none: ().
     Placeholders such as "-" or "000000-0000", free-mail hosts and phones that cannot be dialled give no key.
     """
-    keys = _contact_keys(fields, region) if category == "contact" else _company_keys(fields)
+    match category:
+        case "contact":
+            keys = _contact_keys(fields, region)
+        case "company":
+            keys = _company_keys(fields)
+        case _:
+            return ()
     return tuple(f"{kind}:{key}" for kind, key in keys if key)
 
 

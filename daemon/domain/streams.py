@@ -6,12 +6,24 @@ import uuid
 from typing import Final, Literal
 
 Vendor = Literal["vitec", "propstreet"]
-Category = Literal["contact", "company"]
+Category = Literal["contact", "company", "project", "prospect", "link", "note", "property"]
 
 VITEC: Final = "vitec"
 PROPSTREET: Final = "propstreet"
 VENDORS: Final[tuple[Vendor, Vendor]] = (VITEC, PROPSTREET)
-CATEGORIES: Final[tuple[Category, ...]] = ("contact", "company")
+CATEGORIES: Final[tuple[Category, ...]] = (
+    "contact",
+    "company",
+    "project",
+    "prospect",
+    "link",
+    "note",
+    "property",
+)
+LEAD: Final = "lead"
+"""What comes in from outside and goes to Vitec once: it has a history, and no record of its own at either vendor."""
+
+_PREFIXES: Final = {"project": "prj", "prospect": "psp", "property": "pty"}
 
 _NAMESPACE: Final = uuid.UUID("6f1c3b52-0d5e-5c0a-9a57-70f2e1c4b9d3")
 
@@ -54,7 +66,12 @@ def entity_id(tenant: str, category: str, vendor: str, external_id: str) -> str:
     digest = hashlib.blake2b(
         "\0".join((tenant, category, vendor, external_id)).encode(), digest_size=10
     ).digest()
-    return f"{category[:3]}-{base64.b32encode(digest).decode().lower()}"
+    return f"{_PREFIXES.get(category, category[:3])}-{base64.b32encode(digest).decode().lower()}"
+
+
+def relation_id(estate: str, contact: str) -> str:
+    """The id of a relation between an estate and a contact at Vitec, which gives it none."""
+    return f"{estate}:{contact}"
 
 
 def derived_id(*parts: str) -> uuid.UUID:

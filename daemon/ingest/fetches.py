@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
+
+import msgspec
 
 from daemon.domain.errors import NotFound, UntranslatablePayload
 from daemon.domain.events import Reading
@@ -10,13 +13,18 @@ from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.ingest.removals import removed
 from daemon.mappings import lens
 from daemon.mappings.privacy import without_national_ids
+from daemon.mappings.vitec_link import links_in
+from daemon.mappings.vitec_note import note_of
+from daemon.mappings.vitec_property import property_in
+from daemon.mappings.vitec_relation import relations_in
 from daemon.processor import ONCE_A_DAY, Processor, Tenant
-from daemon.storage import views
+from daemon.storage import log, views
 from daemon.storage.appender import Item
 from daemon.storage.log import Read
 from daemon.storage.views import Need
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
+from daemon.vendors.vitec_connect.joined import relations_of
 
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
 
@@ -50,17 +58,23 @@ class Fetcher(Processor):
         item: Item = (
             removed(self.at, stream, self.vendor, str(need.need))
             if payload is None
-            else self._read(stream, need, started, payload)
+            else self._read(stream, need, started, payload, await self._told(need))
         )
         await self.at.appender.append([item])
         self._met[stream] = started
 
-    def _read(self, stream: str, need: Need, started: int, payload: bytes) -> Item:
+    async def _told(self, need: Need) -> datetime:
+        """When we were told to read: where the record bears no time, its change is as old as that."""
+        async with self.at.connection() as conn:
+            event = await log.at(conn, self.tenant, need.need)
+        return self.at.clock() if event is None else event.occurred_at
+
+    def _read(self, stream: str, need: Need, started: int, payload: bytes, told: datetime) -> Item:
         now = self.at.clock()
         try:
-            changed = lens(self.vendor, need.category).get(payload, self.at.options).changed or now
+            changed = lens(self.vendor, need.category).get(payload, self.at.options).changed or told
         except UntranslatablePayload:
-            changed = now
+            changed = told
         return Read(
             stream=stream,
             origin=self.vendor,
@@ -85,8 +99,11 @@ class PropstreetFetcher(Fetcher):
 
     async def _fetch(self, need: Need) -> None:
         started = self.at.appender.head
+        parent = need.parts.get("project") if need.category == "prospect" else None
+        if need.category == "prospect" and parent is None:
+            return  # only the polls of the projects can tell where it belongs
         try:
-            payload = await self._client.read(need.category, need.external_id)
+            payload = await self._client.read(need.category, need.external_id, parent=parent)
         except NotFound:
             await self.found(need, started, None)
         else:
@@ -94,7 +111,10 @@ class PropstreetFetcher(Fetcher):
 
 
 class VitecConnectFetcher(Fetcher):
-    """Typed batches; whoever is missing in the answer is asked for alone before it counts as removed."""
+    """Contacts in typed batches, estates one by one, relations by contact.
+
+    Whoever is missing in the answer to a batch is asked for alone before it counts as removed.
+    """
 
     closed_for = ONCE_A_DAY
 
@@ -103,7 +123,24 @@ class VitecConnectFetcher(Fetcher):
         self._client = client
 
     async def fetch(self, needs: Sequence[Need]) -> None:
-        """Read by type, up to twenty in a call."""
+        """Read by category, as many in a call as Vitec allows."""
+        by_category: dict[str, list[Need]] = {}
+        for need in needs:
+            by_category.setdefault(need.category, []).append(need)
+        for category, wanted in by_category.items():
+            match category:
+                case "contact" | "company":
+                    await self._contacts(wanted)
+                case "project" | "property":
+                    await asyncio.gather(*(self._estate(need) for need in wanted))
+                case "prospect":
+                    await self._relations(wanted)
+                case "link":
+                    await self._links(wanted)
+                case "note":
+                    await self._notes(wanted)
+
+    async def _contacts(self, needs: Sequence[Need]) -> None:
         by_kind: dict[Kind, list[Need]] = {}
         for need in needs:
             by_kind.setdefault(_kind(need), []).append(need)
@@ -116,6 +153,62 @@ class VitecConnectFetcher(Fetcher):
                     started = self.at.appender.head
                     payload = await self._client.read_one(kind, need.external_id)
                 await self.found(need, started, payload)
+
+    async def _estate(self, need: Need) -> None:
+        if need.kind is None:
+            return  # the list of estates will tell its type
+        started = self.at.appender.head
+        payload = await self._client.estate(need.kind, need.external_id)
+        if payload is not None and need.category == "property":
+            payload = property_in(payload)
+        await self.found(need, started, payload)
+
+    async def _relations(self, needs: Sequence[Need]) -> None:
+        named = [need for need in needs if {"project", "contact"} <= need.parts.keys()]
+        started = self.at.appender.head
+        viewing: dict[str, set[str]] = {}
+        if self.at.options.viewing_means_interested:
+            viewing = await self._participants({need.parts["project"] for need in named})
+        pairs = {(need.parts["project"], need.parts["contact"]): need for need in named}
+        found = await relations_of(self._client, pairs, viewing=viewing)
+        for pair, need in pairs.items():
+            await self.found(need, started, found[pair])
+
+    async def _participants(self, estates: set[str]) -> dict[str, set[str]]:
+        """Who came to a viewing, by estate (R6)."""
+        async with self.at.connection() as conn:
+            known = await views.kinds(conn, self.tenant, "project", VITEC, estates)
+        seen: dict[str, set[str]] = {}
+        for estate, kind in known.items():
+            payload = await self._client.estate(kind, estate)
+            seen[estate] = set(relations_in(payload).participants) if payload is not None else set()
+        return seen
+
+    async def _links(self, needs: Sequence[Need]) -> None:
+        for company in {need.parts["company"]: None for need in needs if "company" in need.parts}:
+            started = self.at.appender.head
+            payload = await self._client.relations(company)
+            found = dict(links_in(company, payload, self.at.options)) if payload is not None else {}
+            for need in needs:
+                if need.parts.get("company") == company:
+                    await self.found(need, started, found.get(need.external_id))
+
+    async def _notes(self, needs: Sequence[Need]) -> None:
+        for contact in {need.parts["contact"]: None for need in needs if "contact" in need.parts}:
+            started = self.at.appender.head
+            rows = {_noted.decode(row).id: row for row in await self._client.notes(contact)}
+            for need in needs:
+                if need.parts.get("contact") == contact:
+                    row = rows.get(need.external_id)
+                    payload = None if row is None else note_of(contact, row, need.parts.get("project"))
+                    await self.found(need, started, payload)
+
+
+class _Noted(msgspec.Struct):
+    id: str
+
+
+_noted: Final = msgspec.json.Decoder(_Noted)
 
 
 def _kind(need: Need) -> Kind:

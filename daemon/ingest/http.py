@@ -12,6 +12,7 @@ from aiohttp import web
 from daemon.domain.errors import DatabaseUnreachable, InvalidSignature, StorageError
 from daemon.domain.signatures import key_of, verify
 from daemon.ingest import propstreet_webhooks, vitec_notifications
+from daemon.ingest.leads import LeadReceiver
 from daemon.processor import Tenant
 from daemon.telemetry import log
 
@@ -25,9 +26,12 @@ Reasons = Callable[[], Awaitable[list[str]]]
 class Receiver:
     """Takes in what the vendors send to any tenant."""
 
-    def __init__(self, tenants: dict[str, Tenant], reasons: Reasons) -> None:
+    def __init__(
+        self, tenants: dict[str, Tenant], reasons: Reasons, leads: LeadReceiver | None = None
+    ) -> None:
         self._tenants = tenants
         self._reasons = reasons
+        self._leads = leads
         self._keys = {
             name: key_of(tenant.settings.propstreet.webhook_secret.reveal())
             for name, tenant in tenants.items()
@@ -40,6 +44,8 @@ class Receiver:
         for name, tenant in self._tenants.items():
             app.router.add_post(f"/webhooks/propstreet/{name}", partial(self.propstreet, tenant))
         app.router.add_post("/webhooks/vitec/{tenant}/{secret}", self.vitec)
+        if self._leads is not None:
+            self._leads.add_routes(app.router)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         return app
@@ -76,6 +82,7 @@ class Receiver:
             request.query,
             tenant.clock(),
             store_national_ids=tenant.options.store_national_ids,
+            estate_types=tenant.settings.sync.estate_types,
         )
         await tenant.appender.append(events)
         return web.Response(text="stored")

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.domain.errors import UntranslatablePayload
+from daemon.domain.errors import NotFound, UntranslatablePayload
 from daemon.domain.events import Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.domain.times import vendor_time
@@ -20,7 +20,7 @@ from daemon.ingest.removals import removed
 from daemon.mappings import lens
 from daemon.mappings.privacy import without_national_ids
 from daemon.processor import ONCE_A_DAY, Processor, Tenant, with_catalogue
-from daemon.storage import working
+from daemon.storage import views, working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection
 from daemon.storage.log import Read
@@ -74,13 +74,13 @@ class Poller(Processor):
     ) -> Read:
         """A record as this poll found it."""
         now = self.at.clock()
-        changed = self._changed(category, payload) or now
-        first = cursor.complete is None and changed <= cursor.started_at
+        changed = self._changed(category, payload)
+        first = cursor.complete is None and (changed is None or changed <= cursor.started_at)
         stream = record_stream(category, self.vendor, record)
         return Read(
             stream=stream,
             origin=self.vendor,
-            occurred_at=min(changed, now),
+            occurred_at=now if changed is None else min(changed, now),
             payload=payload if self.at.options.store_national_ids else without_national_ids(payload),
             reading=Reading(via="poll", started=started, first=first, kind=kind),
             correlation_id=derived_id(self.tenant, stream, str(started)),
@@ -108,7 +108,7 @@ _rows: Final = msgspec.json.Decoder(_Row)
 
 
 class PropstreetPoller(Poller):
-    """Propstreet's contacts or companies, page by page in the order of their change."""
+    """Propstreet's records of one category, page by page in the order of their change."""
 
     def __init__(self, tenant: Tenant, client: PropstreetClient, category: str) -> None:
         every = tenant.settings.propstreet.poll_interval
@@ -118,22 +118,50 @@ class PropstreetPoller(Poller):
 
     async def poll(self, cursor: Cursor) -> None:
         """Every page from the cursor on; the cursor moves with each page's events."""
+        await self._pages(cursor, self.source)
+
+    async def _pages(self, cursor: Cursor, source: str, parent: str | None = None) -> None:
         since, next_page = self.since(cursor), None
         text = since.astimezone(UTC).isoformat().replace("+00:00", "Z") if since is not None else None
         while True:
             started = self.at.appender.head
-            page = await self._client.page(self._category, updated_since=text, cursor=next_page)
+            page = await self._client.page(
+                self._category, updated_since=text, cursor=next_page, parent=parent
+            )
             rows = [(_rows.decode(raw), raw) for raw in page.rows]
             newest = max(filter(None, (row.updated_utc for row, _ in rows)), key=_time, default=None)
             if newest is not None and cursor.cursor is not None and _time(newest) < _time(cursor.cursor):
                 newest = None
             await self.at.appender.append(
                 [self.read(cursor, self._category, str(row.id), raw, started) for row, raw in rows],
-                also=partial(working.move_cursor, tenant=self.tenant, source=self.source, cursor=newest),
+                also=partial(working.move_cursor, tenant=self.tenant, source=source, cursor=newest),
             )
             if page.next_cursor is None:
                 return
             next_page = page.next_cursor
+
+
+class PropstreetProspectPoller(PropstreetPoller):
+    """The prospects of every linked project: each project has a list, and a cursor, of its own."""
+
+    def __init__(self, tenant: Tenant, client: PropstreetClient) -> None:
+        super().__init__(tenant, client, "prospect")
+
+    async def poll(self, cursor: Cursor) -> None:
+        """Every project's changes, one project after the other."""
+        async with self.at.connection() as conn:
+            projects = await views.linked_records(conn, self.tenant, "project", PROPSTREET)
+        for project in projects:
+            source, now = f"{self.source}:{project}", self.at.clock()
+            async with self.at.connection() as conn:
+                own = await working.open_cursor(conn, self.tenant, source, now)
+            started = self.at.appender.head
+            try:
+                await self._pages(own, source, project)
+            except NotFound:  # the project is gone; its own poll tells
+                continue
+            async with self.at.connection() as conn:
+                await working.complete_cursor(conn, self.tenant, source, started, self.at.clock())
 
 
 class VitecConnectPoller(Poller):
@@ -172,16 +200,9 @@ class VitecConnectPoller(Poller):
 
     async def _due(self, conn: Connection, category: str, listed: Sequence[Reference]) -> list[Reference]:
         """What to read: what the list says anew, and once more what it said a moment ago (see `working.TICK`)."""
-        streams = [record_stream(category, VITEC, reference.id) for reference in listed]
-        known = await working.reads(conn, self.tenant, streams)
-        now = self.at.clock()
-        return [
-            reference
-            for reference, stream in zip(listed, streams, strict=True)
-            if (read := known.get(stream)) is None
-            or read.listed != reference.changed_at
-            or (not read.settled() and read.listed_at is not None and now >= read.listed_at + working.TICK)
-        ]
+        said = {record_stream(category, VITEC, each.id): each.changed_at for each in listed}
+        due = await working.to_read(conn, self.tenant, said, self.at.clock())
+        return [each for each in listed if record_stream(category, VITEC, each.id) in due]
 
     async def _read(self, cursor: Cursor, category: str, kind: Kind, batch: Sequence[Reference]) -> None:
         started = self.at.appender.head

@@ -42,12 +42,14 @@ def event_of(
         reading = Reading(via="webhook", event=name)
         return _event(event_id, inbox_stream(PROPSTREET), NOTIFIED, received, kept, reading, received)
     stream = record_stream(category, PROPSTREET, record)
+    project = resource.get("projectId")
+    parts = {"project": str(project)} if category == "prospect" and project is not None else None
     updated = resource.get("updatedUtc")
     whole = isinstance(resource.get("etag"), str) and isinstance(updated, str)
-    if not whole or (what == "deleted" and resource.get("deletedUtc") is None):
-        reading = Reading(via="webhook", event=name)
+    if not whole or (what == "deleted" and resource.get("deletedUtc") is None) or "action" in envelope:
+        reading = Reading(via="webhook", event=name, parts=parts)
         return _event(event_id, stream, NOTIFIED, received, kept, reading, received)
-    reading = Reading(via="webhook", event=name, inside="data")
+    reading = Reading(via="webhook", event=name, inside="data", parts=parts)
     time = vendor_time(updated) or received
     return _event(event_id, stream, OBSERVED, time, kept, reading, received)
 

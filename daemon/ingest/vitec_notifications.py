@@ -5,7 +5,7 @@ query, and a broken body with a good query is enough.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from daemon.domain.events import NOTIFIED, NewEvent, Reading, encode
-from daemon.domain.streams import VITEC, derived_id, inbox_stream, record_stream, storable
+from daemon.domain.streams import VITEC, derived_id, inbox_stream, record_stream, relation_id, storable
 from daemon.mappings.privacy import without_national_ids
 
 CONTACTS: Final = {
@@ -22,6 +22,27 @@ CONTACTS: Final = {
     "estate": ("contact", "DeceasedEstate"),
 }
 """Subtype of a Contact notification to our category and to Vitec's word for the typed read."""
+
+ESTATES: Final = {
+    kind.lower(): kind
+    for kind in (
+        *("House", "Cottage", "HousingCooperative", "Plot", "Condominium", "Farm", "ForeignProperty"),
+        *("CommercialProperty", "Premises"),
+    )
+}
+"""Subtype of an Estate notification to Vitec's word for the typed read."""
+
+RELATIONS: Final = frozenset(("speculator", "buyer", "viewingparticipant"))
+"""Subtypes of an EstateContact notification that say something of a prospect (V7, V9, V11; the others V10)."""
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A record that a notification names: its stream, its type, what it joins, and what it was merged into."""
+
+    stream: str
+    kind: str | None = None
+    parts: dict[str, str] | None = None
+    into: str | None = None
 
 
 def events_of(
@@ -32,8 +53,12 @@ def events_of(
     received: datetime,
     *,
     store_national_ids: bool,
+    estate_types: Collection[str] = tuple(ESTATES.values()),
 ) -> list[NewEvent]:
-    """The events of one arrival; `arrival` makes them distinct from those of an equal one. It never raises."""
+    """The events of one arrival; `arrival` makes them distinct from those of an equal one. It never raises.
+
+    Estates of other types than `estate_types` are out of scope, and kept in the inbox.
+    """
     content = _object(body)
     fields: dict[str, Any] = {key.lower(): value for key, value in query.items()}
     fields |= {key.lower(): value for key, value in (content or {}).items() if value is not None}
@@ -45,13 +70,21 @@ def events_of(
     data = data if store_national_ids else without_national_ids(data)
     event = str(fields.get("event", ""))
     events = []
-    for number, (stream, kind) in enumerate(_streams(fields)):
-        reading = Reading(via="webhook", event=event, kind=kind, query=told or None, unreadable=unreadable)
+    for number, named in enumerate(_named(fields, estate_types)):
+        reading = Reading(
+            via="webhook",
+            event=event,
+            kind=named.kind,
+            query=told or None,
+            unreadable=unreadable,
+            parts=named.parts,
+            into=named.into,
+        )
         event_id = derived_id(tenant, VITEC, "notification", str(arrival), str(number))
         events.append(
             NewEvent(
                 event_id=event_id,
-                stream=stream,
+                stream=named.stream,
                 type=NOTIFIED,
                 origin=VITEC,
                 occurred_at=received,
@@ -71,22 +104,55 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _streams(fields: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    """The streams that a notification is about, each with the record's type; the inbox for everything else."""
-    subtype = str(fields.get("subtype", "")).lower()
+def _named(fields: Mapping[str, Any], estate_types: Collection[str]) -> list[Named]:
+    """The records that a notification is about; the inbox for everything else."""
+    subtype = str(fields.get("subtype", "")).lower().removeprefix("estatecontact")
+    record = str(fields.get("id", ""))
     match str(fields.get("type", "")).lower():
         case "contact" if subtype in CONTACTS:
             category, kind = CONTACTS[subtype]
-            records = [str(fields.get("id", ""))]
+            named = _records(category, [(record, None)], kind)
         case "merge" if subtype in ("person", ""):
-            category, kind = CONTACTS["person"]
-            sources = fields.get("sourceids")
-            destination = fields.get("destinationid") or fields.get("id", "")
-            records = [str(destination), *(str(s) for s in (sources if isinstance(sources, list) else []))]
+            named = _merged(fields)
+        case "estate" if ESTATES.get(subtype) in estate_types:
+            named = _records("project", [(record, None)], ESTATES[subtype])
+        case "project" if "Project" in estate_types:
+            named = _records("project", [(record, None)], "Project")
+        case "estatecontact" if subtype in RELATIONS:
+            named = _relation(str(fields.get("relid1", "")), str(fields.get("relid2", "")))
+        case "note":
+            named = _note(record, str(fields.get("relid1", "")), str(fields.get("relid2", "")))
         case _:
-            records = []
-            category, kind = "", ""
-    named = [record for record in records if record and storable(record)]
-    if not named:
-        return [(inbox_stream(VITEC), None)]
-    return [(record_stream(category, VITEC, record), kind) for record in named]
+            named = []
+    return named or [Named(inbox_stream(VITEC))]
+
+
+def _records(category: str, records: Iterable[tuple[str, str | None]], kind: str | None) -> list[Named]:
+    return [
+        Named(record_stream(category, VITEC, record), kind, into=into)
+        for record, into in records
+        if record and storable(record)
+    ]
+
+
+def _merged(fields: Mapping[str, Any]) -> list[Named]:
+    """A merge names who stays and who is gone into it; both are read before anything is believed (V12)."""
+    heir = str(fields.get("destinationid") or fields.get("id", ""))
+    sources = fields.get("sourceids")
+    gone = [str(source) for source in (sources if isinstance(sources, list) else [])]
+    category, kind = CONTACTS["person"]
+    return _records(category, [(heir, None), *((source, heir) for source in gone if source != heir)], kind)
+
+
+def _relation(estate: str, contact: str) -> list[Named]:
+    record = relation_id(estate, contact)
+    if not estate or not contact or not storable(record):
+        return []
+    return [Named(record_stream("prospect", VITEC, record), parts={"project": estate, "contact": contact})]
+
+
+def _note(note: str, estate: str, contact: str) -> list[Named]:
+    if not note or not contact or not storable(note):
+        return []
+    parts = {"contact": contact} | ({"project": estate} if estate else {})
+    return [Named(record_stream("note", VITEC, note), parts=parts)]

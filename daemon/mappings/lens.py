@@ -6,7 +6,6 @@ vendor cannot hold becomes a `Hold`: that field alone is left out, the others ar
 the ids name stand in docs/mapping-rules.md.
 """
 
-import json
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,10 +15,9 @@ from typing import ClassVar, Generic, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from daemon.domain.errors import UntranslatablePayload
-from daemon.domain.fields import Value, blank, e164, normal, same
+from daemon.domain.fields import UNMAPPED, Value, blank, e164, normal, same
+from daemon.mappings.decoding import Payload, decoded
 
-Payload = bytes | str | msgspec.Raw
 Text = str | UnsetType | None
 """A text of a payload: UNSET when the payload does not carry it (G5)."""
 
@@ -34,6 +32,8 @@ Reason = Literal[
     "other_number",
     "unknown_category",
     "unread",
+    "unmapped",
+    "protected",
 ]
 
 RECORD = "*"
@@ -41,6 +41,9 @@ RECORD = "*"
 
 REFERENCE = "reference"
 """The pseudo-field that asks for the other vendor's id among the external references (C10, B7)."""
+
+REMOVED = "removed"
+"""The pseudo-field that asks for the removal of the record (V8)."""
 
 
 class Options(Struct, frozen=True):
@@ -61,6 +64,13 @@ class Options(Struct, frozen=True):
     empty_country: Literal["unset", "SE"] = "unset"
     clear_by_empty_string: bool = False
     store_national_ids: bool = False
+    statuses: Mapping[str, str] = {}
+    levels: Mapping[str, str] = {}
+    new_prospect_status: Literal["hold", "Assigned"] = "hold"
+    prospect_removed: Literal["hold", "not_interested"] = "hold"
+    project_status_writes: bool = False
+    viewing_means_interested: bool = False
+    signatory_links: bool = False
     catalogue: tuple[tuple[str, str, bool, str], ...] = ()
 
 
@@ -70,9 +80,11 @@ class Content(Struct, frozen=True, gc=False):
     `fields` holds only what the payload carries: absent is unknown, None is empty (G5). `changed` and
     `created` are aware UTC. `removed`: soft-deleted at the vendor. `reference`: the Vitec id among
     Propstreet's references, UNSET where
-    a payload carries none. `flags`: deceased (C12), blocked (C14), deceased_estate and association (C15:
-    out of scope, no fields). `domain` is a company's, for match keys only. `labels`: every tag at
-    Propstreet, mapped or not.
+    a payload carries none. `flags`: what the operator should see or a write must respect, such as deceased
+    (C12), blocked (C14), deceased_estate and association (C15: out of scope, no fields), sensitive (E12).
+    `domain` is a company's, for match keys only. `labels`: every tag at Propstreet, mapped or not.
+    `parts`: the records that this one joins, by category, as its own vendor names them (a prospect's
+    project and contact).
     """
 
     external_id: str
@@ -85,6 +97,14 @@ class Content(Struct, frozen=True, gc=False):
     flags: tuple[str, ...] = ()
     domain: str | None = None
     labels: tuple[str, ...] = ()
+    parts: dict[str, str] = {}
+
+
+class Seen(Struct, frozen=True):
+    """What a vendor is known to hold of a record when a write is weighed: its fields and its flags."""
+
+    fields: Mapping[str, Value]
+    flags: tuple[str, ...] = ()
 
 
 class Hold(Struct, frozen=True):
@@ -126,9 +146,12 @@ class Lens(ABC, Generic[R]):
     """What else may be wanted: `reference`."""
     limits: ClassVar[Mapping[str, int]]
     """Longest text per field, in characters."""
+    on_create: ClassVar[frozenset[str] | None] = None
+    """The fields that a create call takes, None for all: the others follow as an update."""
+    probed: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the vendor perhaps ignores: sent alone, and no more once that was seen (S31)."""
 
     def __init__(self, record: type[R]) -> None:
-        self._record = record
         self._decoder = msgspec.json.Decoder(record)
 
     def get(self, payload: Payload, options: Options) -> Content:
@@ -149,7 +172,8 @@ class Lens(ABC, Generic[R]):
         stands in `holds`. `identity` is the record's id at the vendor, where it has to be sent (D1).
         """
         record = None if present is None else self._decode(present)
-        seen = None if record is None else self.translate(record, options).fields
+        content = None if record is None else self.translate(record, options)
+        seen = None if content is None else Seen(content.fields, content.flags)
         holds = self.cannot_hold(want, seen, options)
         held = {hold.field for hold in holds}
         if RECORD in held:
@@ -162,20 +186,20 @@ class Lens(ABC, Generic[R]):
         patch = self.write(due, record, options, identity)
         return Patch(patch.body, patch.remove_categories, (*holds, *patch.holds))
 
-    def cannot_hold(
-        self, want: Mapping[str, Value], present: Mapping[str, Value] | None, options: Options
-    ) -> tuple[Hold, ...]:
-        """Tell which wanted values the vendor cannot take. `present`: the record's fields; None: a create."""
+    def cannot_hold(self, want: Mapping[str, Value], seen: Seen | None, options: Options) -> tuple[Hold, ...]:
+        """Tell which wanted values the vendor cannot take. `seen`: the record as it is; None: a create."""
         holds = [
             hold
             for field, value in want.items()
-            if not self._settled(field, value, present, options)
-            and (hold := self._check(field, self.sent(field, value, options), present, options))
+            if not self._settled(field, value, seen, options)
+            and (hold := self._check(field, self.sent(field, value, options), seen, options))
         ]
-        if present is None:
+        if seen is None:
             held = {hold.field for hold in holds}
-            takes = {f for f, v in want.items() if f not in held and not blank(self.sent(f, v, options))}
-            if (hold := self.check_create(takes)) is not None:
+            sent = {f: self.sent(f, v, options) for f, v in want.items() if f not in held}
+            if (
+                hold := self.check_create({f: v for f, v in sent.items() if not blank(v)}, options)
+            ) is not None:
                 holds.append(hold)
         return tuple(holds)
 
@@ -214,14 +238,12 @@ class Lens(ABC, Generic[R]):
         """Read a decoded payload."""
 
     @abstractmethod
-    def check(
-        self, field: str, value: Value, present: Mapping[str, Value] | None, options: Options
-    ) -> Hold | None:
+    def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Tell why a value, in the form in which it would be sent, cannot be written at this vendor."""
 
     @abstractmethod
-    def check_create(self, takes: set[str]) -> Hold | None:
-        """Tell why a record with only these fields cannot be created."""
+    def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
+        """Tell why a record with only these values cannot be created."""
 
     @abstractmethod
     def write(
@@ -230,32 +252,19 @@ class Lens(ABC, Generic[R]):
         """Give the request for values that are due, in the form in which they are sent."""
 
     def _decode(self, payload: Payload) -> R:
-        try:
-            try:
-                return self._decoder.decode(payload)
-            except msgspec.ValidationError:
-                raise
-            except msgspec.DecodeError:
-                # msgspec refuses a lone surrogate even in a field that nobody maps; json takes it
-                text = payload if isinstance(payload, str) else bytes(payload)
-                return msgspec.convert(json.loads(text), self._record)
-        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-            # msgspec's words name a type and a place; those of the standard library may quote the payload
-            place = str(error) if isinstance(error, msgspec.ValidationError) else "not JSON"
-            raise UntranslatablePayload(f"{self.vendor} {self.category}: {place}") from None
+        return decoded(payload, self._decoder, f"{self.vendor} {self.category}")
 
-    def _settled(
-        self, field: str, value: Value, present: Mapping[str, Value] | None, options: Options
-    ) -> bool:
+    def _settled(self, field: str, value: Value, seen: Seen | None, options: Options) -> bool:
         """Whether nothing has to be written: nothing to say on a create, else no other meaning (G2)."""
-        if present is None:
+        if seen is None:
             return blank(self.sent(field, value, options))
-        return field in present and same(field, value, present[field], options.region)
+        return field in seen.fields and same(field, value, seen.fields[field], options.region)
 
-    def _check(
-        self, field: str, value: Value, present: Mapping[str, Value] | None, options: Options
-    ) -> Hold | None:
+    def _check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """The checks that are the same everywhere, then the vendor's own."""
+        if isinstance(value, str) and value.startswith(UNMAPPED):
+            word = value.removeprefix(UNMAPPED)
+            return Hold(field, "unmapped", f"{word} has no counterpart here; left as it is")
         if not self._writes(field, options):
             return Hold(field, "not_writable", f"{self.vendor} takes no {field} here, or it is switched off")
         texts = (value,) if isinstance(value, str) else value or ()
@@ -268,7 +277,7 @@ class Lens(ABC, Generic[R]):
                 "too_long",
                 f"{self.vendor} takes {limit} characters and this has {len(value)}; shorten it",
             )
-        return self.check(field, value, present, options)
+        return self.check(field, value, seen, options)
 
     def _writes(self, field: str, options: Options) -> bool:
         match field:

@@ -7,13 +7,13 @@ from typing import ClassVar
 from msgspec import UNSET
 
 from daemon.domain.fields import Value, domain_of
-from daemon.mappings.lens import RECORD, Hold, Options, Text, carried, country_problem
-from daemon.mappings.propstreet import PropstreetLens, Resource
+from daemon.mappings.lens import RECORD, Hold, Options, Seen, Text, carried, country_problem
+from daemon.mappings.propstreet import Party, PartyLens
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-class Company(Resource, frozen=True, rename="camel"):
+class Company(Party, frozen=True, rename="camel"):
     """The mapped part of a company's payload."""
 
     name: Text = UNSET
@@ -22,7 +22,7 @@ class Company(Resource, frozen=True, rename="camel"):
     domain: Text = UNSET
 
 
-class PropstreetCompany(PropstreetLens[Company]):
+class PropstreetCompany(PartyLens[Company]):
     """Propstreet's company. Its organisation number is an external reference (B2)."""
 
     category = "company"
@@ -60,9 +60,7 @@ class PropstreetCompany(PropstreetLens[Company]):
             return "SE"
         return text
 
-    def check(
-        self, field: str, value: Value, present: Mapping[str, Value] | None, options: Options
-    ) -> Hold | None:
+    def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Hold a name that would be cleared, a country that is no code, and a website that is none (W6)."""
         match field:
             case "name" if value is None:
@@ -73,9 +71,9 @@ class PropstreetCompany(PropstreetLens[Company]):
                 return country_problem(value)
             case "website" if value is not None and (domain_of(value) is None or _has_blanks(value)):
                 return Hold("website", "invalid", "this is no web address; correct the home page at Vitec")
-        return super().check(field, value, present, options)
+        return super().check(field, value, seen, options)
 
-    def check_create(self, takes: set[str]) -> Hold | None:
+    def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
         """Hold a company without a name (POST companies asks for it)."""
         if "name" in takes:
             return None

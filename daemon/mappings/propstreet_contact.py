@@ -8,11 +8,11 @@ from email_validator import validate_email
 from msgspec import UNSET
 
 from daemon.domain.fields import Value
-from daemon.mappings.lens import RECORD, Hold, Options, Text, carried
-from daemon.mappings.propstreet import PropstreetLens, Resource
+from daemon.mappings.lens import RECORD, Hold, Options, Seen, Text, carried
+from daemon.mappings.propstreet import Party, PartyLens
 
 
-class Contact(Resource, frozen=True, rename="camel"):
+class Contact(Party, frozen=True, rename="camel"):
     """The mapped part of a contact's payload; e-mail and phone are the primary ones (C3, C5, C13)."""
 
     first_name: Text = UNSET
@@ -22,7 +22,7 @@ class Contact(Resource, frozen=True, rename="camel"):
     blocked: bool | None = None
 
 
-class PropstreetContact(PropstreetLens[Contact]):
+class PropstreetContact(PartyLens[Contact]):
     """Propstreet's contact."""
 
     category = "contact"
@@ -51,23 +51,21 @@ class PropstreetContact(PropstreetLens[Contact]):
             first_name=record.first_name, last_name=record.last_name, email=record.email, phone=record.phone
         )
 
-    def flags(self, record: Contact) -> tuple[str, ...]:
+    def flags(self, record: Contact, options: Options) -> tuple[str, ...]:
         """Tell a blocked contact (C14)."""
         return ("blocked",) if record.blocked else ()
 
-    def check(
-        self, field: str, value: Value, present: Mapping[str, Value] | None, options: Options
-    ) -> Hold | None:
+    def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Hold an e-mail that Propstreet would refuse, besides what every resource holds."""
         if field == "email" and isinstance(value, str) and not _valid(value):
             return Hold(
                 "email", "invalid", "Propstreet takes only valid e-mail addresses; correct it at Vitec"
             )
-        return super().check(field, value, present, options)
+        return super().check(field, value, seen, options)
 
-    def check_create(self, takes: set[str]) -> Hold | None:
+    def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
         """Hold a contact without name, e-mail and phone (POST contacts asks for one of them)."""
-        if takes & {"first_name", "last_name", "email", "phone"}:
+        if takes.keys() & {"first_name", "last_name", "email", "phone"}:
             return None
         return Hold(
             RECORD, "needs_channel", "a contact needs a name, an e-mail or a phone; give one at Vitec"

@@ -1,4 +1,4 @@
-"""What Vitec Connect's persons and companies have in common: the frame, categories, notes, and writing.
+"""What Vitec Connect's mappings have in common: what cannot be written, and how persons and companies are.
 
 Reading and writing use different names (UpdatePerson, UpdateCompany), and a write has no etag: it carries
 only what is due, nested objects whole (G10), always with the contact's id, so that Vitec never picks a
@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from daemon.domain.fields import Value, blank
 from daemon.domain.times import vendor_time
 from daemon.mappings.categories import Category, Change, change, tags_of, tags_problem
-from daemon.mappings.lens import Content, Hold, Lens, Options, Patch, Text, carried
+from daemon.mappings.lens import RECORD, Content, Hold, Lens, Options, Patch, Seen, Text, carried
 
 OUT_OF_SCOPE: Mapping[str | int | None, str] = {
     "DeceasedEstate": "deceased_estate",
@@ -22,6 +22,32 @@ OUT_OF_SCOPE: Mapping[str | int | None, str] = {
     "Association": "association",
 }
 """The types of contact that are counted and otherwise ignored (C15)."""
+
+
+Q = TypeVar("Q")
+
+
+class UnwritableLens(Lens[Q]):
+    """A mapping from Vitec Connect for which there is no call that writes (section 15): all of it is held."""
+
+    vendor = "vitec"
+    limits: ClassVar[Mapping[str, int]] = {}
+    refusal: ClassVar[str]
+    """Why, and what to do instead."""
+
+    def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
+        """Hold every change."""
+        return Hold(field, "not_writable", self.refusal)
+
+    def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
+        """Hold every new record."""
+        return Hold(RECORD, "not_writable", self.refusal)
+
+    def write(
+        self, due: Mapping[str, Value], record: Q | None, options: Options, identity: str | None
+    ) -> Patch:
+        """Send nothing: everything was held."""
+        return Patch({})
 
 
 class Record(Struct, frozen=True, rename="camel"):
@@ -39,7 +65,7 @@ R = TypeVar("R", bound=Record)
 
 
 class VitecLens(Lens[R]):
-    """A mapping to or from Vitec Connect."""
+    """A mapping to or from Vitec Connect's contacts, which are persons and companies."""
 
     vendor = "vitec"
     kind: ClassVar[Literal["Person", "Company"]]
@@ -71,11 +97,9 @@ class VitecLens(Lens[R]):
             flags=(ignored,) if ignored else self.flags(record),
         )
 
-    def check(
-        self, field: str, value: Value, present: Mapping[str, Value] | None, options: Options
-    ) -> Hold | None:
+    def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Tell why Vitec cannot take a value."""
-        present = present or {}
+        present = seen.fields if seen is not None else {}
         if field == "tags":
             before = present.get("tags") or ()
             return tags_problem(tuple(value or ()), tuple(before), self.table(options), self.kind, options)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from msgspec import UNSET, Struct, UnsetType
 
 from daemon.domain.fields import Value, normal
-from daemon.mappings.lens import RECORD, Hold, Options, Text, carried, country_problem
+from daemon.mappings.lens import RECORD, Hold, Options, Seen, Text, carried, country_problem
 from daemon.mappings.vitec import Record, VitecLens
 
 _SCHEME = re.compile(r"^https?://", re.IGNORECASE)
@@ -77,19 +77,17 @@ class VitecCompany(VitecLens[Company]):
             return _SCHEME.sub("", text).rstrip("/")
         return text
 
-    def check(
-        self, field: str, value: Value, present: Mapping[str, Value] | None, options: Options
-    ) -> Hold | None:
+    def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Hold another organisation number (B2), a country that is no code, and what every record holds."""
-        if field == "organisation_number" and normal(field, (present or {}).get(field)):
+        if field == "organisation_number" and seen is not None and normal(field, seen.fields.get(field)):
             return Hold(
                 field, "other_number", "Vitec has an organisation number already; compare the two companies"
             )
         if field == "country" and (hold := country_problem(value)):
             return hold
-        return super().check(field, value, present, options)
+        return super().check(field, value, seen, options)
 
-    def check_create(self, takes: set[str]) -> Hold | None:
+    def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
         """Hold a company without a name."""
         if "name" in takes:
             return None

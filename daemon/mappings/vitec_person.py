@@ -6,7 +6,7 @@ from typing import ClassVar
 from msgspec import UNSET, Struct, UnsetType
 
 from daemon.domain.fields import Value
-from daemon.mappings.lens import RECORD, Hold, Text, carried
+from daemon.mappings.lens import RECORD, Hold, Options, Text, carried
 from daemon.mappings.vitec import Record, VitecLens
 
 
@@ -70,8 +70,8 @@ class VitecPerson(VitecLens[Person]):
         """Tell a deceased person: shown, nothing is deleted (C12)."""
         return ("deceased",) if record.is_deceased else ()
 
-    def check_create(self, takes: set[str]) -> Hold | None:
+    def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
         """Hold a person without e-mail and phone: Vitec refuses it, or makes one unchecked (C20, D3)."""
-        if takes & {"email", "phone"}:
+        if takes.keys() & {"email", "phone"}:
             return None
         return Hold(RECORD, "needs_channel", "Vitec asks for an e-mail or a phone; give one at Propstreet")

@@ -3,8 +3,11 @@
 from typing import Final
 
 from daemon.domain.events import CommandSuperseded, Decision, EntityHeld
+from daemon.mappings.lens import REMOVED
 from daemon.policies.deleting import remove
+from daemon.policies.leading import lead_on
 from daemon.policies.linking import introduce
+from daemon.policies.merging import follow, heir_of
 from daemon.policies.plan import NOTHING, Context, Plan, direction, hold, release
 from daemon.policies.syncing import settle
 from projections.entities import dormant
@@ -13,26 +16,41 @@ from projections.entity import Entity
 MATCHED: Final = "matched"
 """The hold of a record that we meant to create, and that Vitec matched with one that was there before."""
 
-OUT_OF_SCOPE: Final = frozenset(("deceased_estate", "association"))
+OUT_OF_SCOPE: Final = frozenset(("deceased_estate", "association", "commission", "unknown_person"))
+"""Flags of records that are recorded and not synced (C15, E11, R12)."""
+
+HELD: Final = {
+    "deceased": "marked as deceased at Vitec (C12)",
+    "status_disagrees": "the number and the name of its status at Vitec do not agree; correct it there (S33)",
+}
+"""Flags that hold a record, with what the operator reads."""
 
 
 def decide(entity: Entity, context: Context) -> Plan:
     """What must be appended for this entity now; nothing while a read or a write is outstanding."""
-    sides = entity.sides.values()
-    if entity.busy() or any(side.need is not None for side in sides) or entity.tombstone is not None:
+    if entity.busy() or entity.tombstone is not None:
+        return NOTHING
+    if entity.lead is not None:
+        return lead_on(entity, context)
+    if heir_of(entity, context.kin) is not None:
+        return _with_stop(entity, follow(entity, context))
+    if any(side.need is not None for side in entity.sides.values()):
         return NOTHING
     if entity.hold is not None and entity.hold.reason == MATCHED:
         return NOTHING  # only the operator knows whether it is the same person
-    if direction(context.sync, entity.category) == "off" or any(OUT_OF_SCOPE & set(s.flags) for s in sides):
+    return _decide_records(entity, context)
+
+
+def _decide_records(entity: Entity, context: Context) -> Plan:
+    """What the records of both vendors, as they were last read, make due."""
+    sides = entity.sides.values()
+    flags = {flag for side in sides for flag in side.flags}
+    if direction(context.sync, entity.category) == "off" or OUT_OF_SCOPE & flags:
         return _with_stop(entity, NOTHING)
     if any(side.gone is not None for side in sides):
         return _with_stop(entity, remove(entity, context))
-    if any(side.unreadable is not None for side in sides):
-        return _with_stop(
-            entity, hold(entity, "unreadable", "a payload cannot be translated; see history", "unreadable")
-        )
-    if any("deceased" in side.flags for side in sides):
-        return _with_stop(entity, hold(entity, "deceased", "marked as deceased at Vitec (C12)", "deceased"))
+    if (plan := _held(entity, flags, context)) is not None:
+        return _with_stop(entity, plan)
     if dormant(entity) and context.sync.first_sync == "wait":
         return NOTHING
     if any(not side.shadow for side in sides):
@@ -47,11 +65,26 @@ def decide(entity: Entity, context: Context) -> Plan:
     return plan
 
 
+def _held(entity: Entity, flags: set[str], context: Context) -> Plan | None:
+    """The hold of a record that must not be synced as it is; None when nothing is in its way."""
+    if any(side.unreadable is not None for side in entity.sides.values()):
+        return hold(entity, "unreadable", "a payload cannot be translated; see history", "unreadable")
+    for flag, detail in HELD.items():
+        if flag in flags:
+            return hold(entity, flag, detail, flag)
+    if "sensitive" in flags and context.sync.sensitive_business == "hold":
+        detail = "a confidential deal at Vitec (E12); set sensitive_business to push it all the same"
+        return hold(entity, "sensitive", detail, "sensitive")
+    held = tuple(kin.id for kin in context.kin.values() if kin.hold is not None)
+    return Plan(wait_for=held) if held else None
+
+
 def _with_stop(entity: Entity, plan: Plan) -> Plan:
     """A plan that also takes back what has not been sent yet."""
     stops: tuple[tuple[str, Decision], ...] = tuple(
         (entity.id, CommandSuperseded(pending.command, "the entity is held, closed or out of scope"))
         for pending in entity.pending.values()
+        if REMOVED not in pending.want
     )
     if not stops:
         return plan

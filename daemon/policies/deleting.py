@@ -1,40 +1,78 @@
 """What a removal at one vendor means for the other. An absence never gets here; only a confirmed removal does."""
 
-from daemon.domain.events import CommandHeld, Decision, RecordsUnlinked
+from typing import Final
+
+from daemon.domain.events import CommandHeld, CommandSuperseded, Decision, RecordsUnlinked, Want
 from daemon.domain.settings import Removal, SyncSettings
-from daemon.domain.streams import VITEC, derived_id, other
+from daemon.domain.streams import PROPSTREET, VITEC, derived_id, other
+from daemon.mappings.lens import REMOVED
 from daemon.policies.plan import NOTHING, Context, Plan, hold
+from daemon.policies.syncing import issue, unblocked
 from projections.entity import Entity
+
+GONE: Final = {"project": "gone or unpublished at Vitec"}
+"""What a removal at Vitec means, where it is less than it says (V2)."""
 
 
 def remove(entity: Entity, context: Context) -> Plan:
-    """Close the link with a tombstone and leave the other record; or hold, as configured (V5, H3, H6)."""
+    """Close the link with a tombstone and leave the other record; or remove it, or hold, as configured (V5, V8, H3)."""
     gone = [vendor for vendor, side in entity.sides.items() if side.gone is not None]
     if len(entity.sides) == 1 or len(gone) == 2:
         return NOTHING
     [vendor] = gone
-    if vendor == VITEC and removal(context.sync, entity.category) == "hold":
-        return hold(
-            entity,
-            "removed",
-            "removed at Vitec; keep or delete it at Propstreet by hand",
-            f"removed:{vendor}",
-        )
+    wanted = removal(context.sync, entity.category)
+    if vendor == VITEC and entity.category == "prospect" and wanted == "propagate":
+        return _propagate(entity, context)
+    if vendor == VITEC and wanted == "hold":
+        return _by_hand(entity)
     events: list[tuple[str, Decision]] = []
-    if vendor != VITEC or removal(context.sync, entity.category) == "propagate":
+    if vendor != VITEC or wanted == "propagate":
         events.append((entity.id, _not_carried_over(entity, other(vendor))))
-    events.append((entity.id, RecordsUnlinked(entity.id, f"removed at {vendor}", tombstone=True)))
+    reason = GONE.get(entity.category, f"removed at {vendor}") if vendor == VITEC else f"removed at {vendor}"
+    events.append((entity.id, RecordsUnlinked(entity.id, reason, tombstone=True)))
     return Plan(tuple(events), (entity,))
 
 
 def removal(sync: SyncSettings, category: str) -> Removal:
-    """What is configured for a removal at Vitec."""
-    return sync.on_delete.contacts if category == "contact" else sync.on_delete.companies
+    """What is configured for a removal at Vitec. A link or a note that is gone there is only shown (K5, N16)."""
+    match category:
+        case "contact":
+            return sync.on_delete.contacts
+        case "company":
+            return sync.on_delete.companies
+        case "project" | "property":
+            return sync.on_delete.projects
+        case "prospect":
+            return sync.on_delete.prospects
+    return "hold" if category == "link" else "keep"
+
+
+def _propagate(entity: Entity, context: Context) -> Plan:
+    """Remove at Propstreet what we made there; what a person made is held (V8)."""
+    here, there = entity.sides[VITEC], entity.sides[PROPSTREET]
+    if entity.rule not in ("created", "merged") or there.seen < here.seen or here.gone is None:
+        return _by_hand(entity)
+    want = {REMOVED: Want(REMOVED, VITEC, None, here.gone, None, rule="removed at Vitec")}
+    due, outdated = unblocked(entity, PROPSTREET, want, context)
+    events: list[tuple[str, Decision]] = [
+        (entity.id, CommandSuperseded(command, "removed at Vitec")) for command in sorted(outdated)
+    ]
+    events += issue(entity, PROPSTREET, due, {}, context)
+    return Plan(tuple(events), (entity,)) if events else NOTHING
+
+
+def _by_hand(entity: Entity) -> Plan:
+    return hold(
+        entity,
+        "removed",
+        "removed at Vitec; keep or remove it at Propstreet by hand",
+        f"removed:{VITEC}",
+    )
 
 
 def _not_carried_over(entity: Entity, target: str) -> CommandHeld:
     detail = (
-        "Vitec has no call that deletes a contact; delete it there by hand, or leave it"
+        f"Vitec has no call that removes a {entity.category}; do it there by hand, or leave it"
         if target == VITEC
         else "a deletion is not carried over by itself; delete it at Propstreet by hand, or leave it"
     )

@@ -1,6 +1,6 @@
 """Which records are one entity: by reference, then by the match keys of the mapping rules (section 8). Never guess."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,14 +12,25 @@ from daemon.domain.streams import PROPSTREET, VITEC, other
 from daemon.mappings.lens import Options
 from daemon.policies.plan import NOTHING, Context, Plan, allowed, direction, hold, release
 from daemon.policies.syncing import create
-from projections.entities import keys_of
+from projections.entities import joint_keys, keys_of
 from projections.entity import Entity, Side
 
 STEPS: Final = {
     "contact": ("reference", "email", "name_phone"),
     "company": ("reference", "orgno", "domain", "name"),
+    "project": ("reference",),
+    "prospect": ("reference", "parts"),
+    "link": ("parts",),
+    "note": ("note",),
+    "property": ("reference",),
 }
 """The rules in their order; each is the first part of a match key."""
+
+MET_BY_CONTENT: Final = frozenset(("contact", "company"))
+"""Categories whose records are recognised by what they hold, so that a new one may be meant by an old one."""
+
+JOINING: Final = frozenset(("prospect", "link", "note", "property"))
+"""Categories whose records join others, and are nothing before those are linked."""
 
 WEAK: Final = {"name_phone": "email", "domain": "organisation_number", "name": "organisation_number"}
 """Rules that link only when this field does not contradict."""
@@ -33,10 +44,30 @@ def introduce(entity: Entity, context: Context) -> Plan:
     if not context.ready:
         return NOTHING
     [(vendor, side)] = entity.sides.items()
-    meeting = counterparts(entity, context.candidates, context.options)
+    parts = abroad(entity, context.kin) if entity.category in JOINING else None
+    if entity.category in JOINING and not parts:
+        return Plan(wait_for=tuple(kin.id for kin in context.kin.values()))
+    meeting = counterparts(entity, context.candidates, context.options, parts)
     if meeting is None:
-        return _start(entity, vendor, side, context)
+        return _start(entity, vendor, side, context, parts)
     return _meet(entity, vendor, meeting, context)
+
+
+def abroad(entity: Entity, kin: Mapping[str, Entity]) -> dict[str, str] | None:
+    """The records that an unlinked one joins, as the other vendor names them; None while one is not linked.
+
+    Vitec knows persons and companies alike as contacts, so there is one name for both on its side.
+    """
+    [(vendor, side)] = entity.sides.items()
+    far = other(vendor)
+    names = {}
+    for category in side.parts:
+        joined = kin.get(category)
+        if joined is None or joined.tombstone is not None or far not in joined.sides:
+            return None
+        party = far == VITEC and entity.category != "link" and joined.category == "company"
+        names["contact" if party else joined.category] = joined.sides[far].record
+    return names
 
 
 class Meeting(msgspec.Struct, frozen=True):
@@ -47,11 +78,19 @@ class Meeting(msgspec.Struct, frozen=True):
     hits: tuple[Entity, ...]
 
 
-def counterparts(entity: Entity, candidates: Iterable[Entity], options: Options) -> Meeting | None:
-    """Who may be meant at the other vendor, by the rules in their order; None when it is nobody."""
+def counterparts(
+    entity: Entity,
+    candidates: Iterable[Entity],
+    options: Options,
+    parts: Mapping[str, str] | None = None,
+) -> Meeting | None:
+    """Who may be meant at the other vendor, by the rules in their order; None when it is nobody.
+
+    `parts` are the records that this one joins, as the other vendor names them.
+    """
     [(vendor, side)] = entity.sides.items()
     far = other(vendor)
-    keys = keys_of(entity.category, vendor, side, options)
+    keys = far_keys(entity, options, parts)
     there = {
         candidate.id: (candidate, set(keys_of(entity.category, far, candidate.sides[far], options)))
         for candidate in candidates
@@ -68,6 +107,16 @@ def counterparts(entity: Entity, candidates: Iterable[Entity], options: Options)
         if hits:
             return Meeting(rule, next(iter(ours)), hits)
     return None
+
+
+def far_keys(entity: Entity, options: Options, parts: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The keys that a counterpart of an unlinked record would have at the other vendor."""
+    [(vendor, side)] = entity.sides.items()
+    keys = keys_of(entity.category, vendor, side, options)
+    if parts is None:
+        return keys
+    own = tuple(key for key in keys if key.startswith("reference:"))
+    return (*own, *joint_keys(entity.category, parts, side))
 
 
 def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Plan:
@@ -135,20 +184,20 @@ def _unsent(entity: Entity) -> set[str]:
     return blocked | {pending.command for pending in entity.pending.values()}
 
 
-def _start(entity: Entity, vendor: str, side: Side, context: Context) -> Plan:
+def _start(entity: Entity, vendor: str, side: Side, context: Context, parts: dict[str, str] | None) -> Plan:
     """No candidate: create the record at the other vendor, if that is wanted."""
-    if vendor == PROPSTREET and side.reference is not None:
-        detail = "it names a Vitec contact that is not here; remove the reference, or link by hand"
+    if vendor == PROPSTREET and side.reference is not None and parts is None:
+        detail = "it names a record at Vitec that is not here; remove the reference, or link by hand"
         return hold(entity, "unknown_reference", detail, f"unknown_reference:{side.reference}")
     if not allowed(direction(context.sync, entity.category), other(vendor)):
         return NOTHING
-    if vendor == PROPSTREET:
+    if vendor == PROPSTREET and entity.category in MET_BY_CONTENT:
         match context.sync.new_from_propstreet:
             case "hold":
                 return hold(entity, "new", "new at Propstreet; release it to create it at Vitec", "new")
             case OnlyTagged(tag=tag) if tag not in side.labels:
                 return NOTHING
-    plan = create(entity, vendor, context)
+    plan = create(entity, vendor, context, parts)
     if entity.hold is not None:
         return Plan((*release(entity, "the cause is gone"), *plan.events), (entity,))
     return plan

@@ -1,12 +1,12 @@
 """What a decision is made with, and what it is: pure values in, events to append out."""
 
 import uuid
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from daemon.domain.events import Decision, EntityHeld, EntityReleased
-from daemon.domain.settings import Mode, SyncSettings
+from daemon.domain.settings import Direction, Mode, SyncSettings
 from daemon.domain.streams import PROPSTREET, derived_id, entity_stream, record_stream
 from daemon.mappings.lens import Options
 from projections.entity import Entity
@@ -17,6 +17,8 @@ class Context(msgspec.Struct, frozen=True):
 
     `read_since` is, per vendor, the log's head when the newest read of this entity's record was sent. `ready` says that
     the first poll of both vendors is complete. `candidates` are entities that share a match key, for an unlinked one.
+    `kin` are the entities that this one joins, by the category that its own record names. `refused` are (target,
+    category, field) that a vendor was seen to ignore. `heir` is the entity that a record was merged into.
     """
 
     sync: SyncSettings
@@ -26,6 +28,9 @@ class Context(msgspec.Struct, frozen=True):
     read_since: dict[str, int]
     ready: bool
     candidates: tuple[Entity, ...] = ()
+    kin: dict[str, Entity] = {}
+    refused: frozenset[tuple[str, str, str]] = frozenset()
+    heir: Entity | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -57,9 +62,22 @@ def allowed(direction: str, target: str) -> bool:
     return direction in ("both", "to_propstreet" if target == PROPSTREET else "to_vitec")
 
 
-def direction(sync: SyncSettings, category: str) -> Literal["both", "to_propstreet", "to_vitec", "off"]:
-    """The configured direction of a category."""
-    return sync.contacts if category == "contact" else sync.companies
+def direction(sync: SyncSettings, category: str) -> Direction:
+    """The configured direction of a category. What joins others goes where they go."""
+    match category:
+        case "contact":
+            return sync.contacts
+        case "company":
+            return sync.companies
+        case "project" | "property":
+            return sync.projects
+        case "prospect":
+            return "off" if sync.projects == "off" or sync.contacts == "off" else sync.prospects
+        case "link":
+            return "off" if sync.companies == "off" else sync.contacts
+        case "note":
+            return sync.contacts if sync.note in ("activity", "keyword") else "off"
+    raise ValueError(f"{category} has no direction")
 
 
 def command_id(context: Context, entity: Entity, target: str) -> str:

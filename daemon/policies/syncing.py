@@ -16,7 +16,7 @@ from daemon.domain.fields import Value, same
 from daemon.domain.settings import Authority
 from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, other
 from daemon.mappings import lens
-from daemon.mappings.lens import RECORD, REFERENCE, Hold
+from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction
 from projections.entity import Base, Entity, Pending, Side
 from projections.fold import OBSERVE
@@ -25,6 +25,12 @@ from projections.merge import Same, Verdict, is_blank, merge, merge_sets, sealab
 SETS: Final = frozenset(("tags",))
 SKEW: Final = timedelta(seconds=30)
 """Two edits closer than the clocks are trusted: their order is uncertain, and the conflict says so."""
+
+OWNERS: Final = {"status": VITEC, "stage": VITEC}
+"""Fields that only one vendor decides: the other is told, or shown to differ, and never heard (S30)."""
+
+CREATED: Final = "new"
+"""Why a value is written that the other vendor has no record for."""
 
 Events = list[tuple[str, Decision]]
 
@@ -44,18 +50,21 @@ def settle(entity: Entity, context: Context) -> Plan:
     return Plan(tuple(events), (entity,)) if events else Plan()
 
 
-def create(entity: Entity, vendor: str, context: Context) -> Plan:
-    """Create the record at the other vendor, with every field of this one."""
+def create(entity: Entity, vendor: str, context: Context, parts: dict[str, str] | None = None) -> Plan:
+    """Create the record at the other vendor, with every field of this one; what a create does not take follows."""
     want = {
-        field: Want(held.value, vendor, held.value, held.position, held.since)
+        field: Want(held.value, vendor, held.value, held.position, held.since, rule=CREATED)
         for field, held in entity.sides[vendor].shadow.items()
+        if field not in OWNERS
     }
-    events = _command(entity, other(vendor), want, {}, context)
+    events = _command(entity, other(vendor), want, {}, context, parts)
     return Plan(tuple(events), (entity,)) if events else Plan()
 
 
 def still_due(entity: Entity, target: str, pending: Pending) -> bool:
     """Whether everything that the command was decided on still holds; checked right before it is sent."""
+    if entity.lead is not None:
+        return entity.lead.sent is None
     side = entity.sides.get(target)
     if (side is None) != (pending.record is None) or (side is not None and side.head.etag != pending.etag):
         return False
@@ -65,6 +74,8 @@ def still_due(entity: Entity, target: str, pending: Pending) -> bool:
 def _holds(entity: Entity, side: Side | None, field: str, want: Want) -> bool:
     if field == REFERENCE:
         return entity.linked == want.source_position
+    if field == REMOVED:
+        return entity.sides[want.source].gone == want.source_position
     source = entity.sides[want.source].shadow.get(field)
     if source is None or source.position != want.source_position:
         return False
@@ -83,12 +94,20 @@ def _wanted(
     source, side = entity.sides[other(target)], entity.sides[target]
     for field, held in source.shadow.items():
         present = side.shadow.get(field)
+        if OWNERS.get(field) == target:
+            continue
         if present is None:  # left out by the vendor, which may mean that it is empty: a value can be written
             if not is_blank(held.value):
-                want[field] = Want(held.value, other(target), held.value, held.position, held.since)
+                want[field] = Want(
+                    held.value, other(target), held.value, held.position, held.since, rule=CREATED
+                )
             continue
+        value, rule = held.value, "Vitec alone decides it"
         if field in SETS:
-            value: Value = merge_sets(entity, field, agreed)
+            value, rule = merge_sets(entity, field, agreed), "elements of both sides"
+            if alike(field, value, present.value):
+                continue
+        elif field in OWNERS:
             if alike(field, value, present.value):
                 continue
         else:
@@ -96,9 +115,9 @@ def _wanted(
             verdicts[field] = merge(entity, field, alike, authority, agreed)
             if verdicts[field].winner != other(target):
                 continue
-            value = held.value
+            rule = verdicts[field].rule
         want[field] = Want(
-            value, other(target), held.value, held.position, held.since, present.value, present.position
+            value, other(target), held.value, held.position, held.since, present.value, present.position, rule
         )
     if target == PROPSTREET and side.reference != source.record and entity.linked is not None:
         want[REFERENCE] = Want(source.record, VITEC, source.record, entity.linked, None, side.reference)
@@ -113,10 +132,15 @@ def _authority(entity: Entity, field: str, target: str, context: Context) -> Aut
 
 
 def _command(
-    entity: Entity, target: str, want: dict[str, Want], verdicts: dict[str, Verdict], context: Context
+    entity: Entity,
+    target: str,
+    want: dict[str, Want],
+    verdicts: dict[str, Verdict],
+    context: Context,
+    parts: dict[str, str] | None = None,
 ) -> Events:
     """One command with what can be written, a hold for each field that cannot, and the end of what is outdated."""
-    due, outdated = _unblocked(entity, target, want, context)
+    due, outdated = unblocked(entity, target, want, context)
     events: Events = [
         (entity.id, CommandSuperseded(command, "a newer value")) for command in sorted(outdated)
     ]
@@ -126,10 +150,13 @@ def _command(
         due = {}
     else:
         due = {f: w for f, w in due.items() if f not in {hold.field for hold in holds}}
-    return events + _issue(entity, target, due, verdicts, context)
+    probed = lens(target, entity.category).probed
+    if due.keys() - probed:  # what is perhaps ignored, or refused, goes alone when the rest is written
+        due = {field: w for field, w in due.items() if field not in probed}
+    return events + issue(entity, target, due, verdicts, context, parts)
 
 
-def _unblocked(
+def unblocked(
     entity: Entity, target: str, want: dict[str, Want], context: Context
 ) -> tuple[dict[str, Want], set[str]]:
     """What is not held or refused for the very value that is wanted, and the holds that are thereby outdated.
@@ -152,13 +179,20 @@ def _unblocked(
     return due, {blocked[field].command for field in moved} - still
 
 
-def _issue(
-    entity: Entity, target: str, due: dict[str, Want], verdicts: dict[str, Verdict], context: Context
+def issue(
+    entity: Entity,
+    target: str,
+    due: dict[str, Want],
+    verdicts: dict[str, Verdict],
+    context: Context,
+    parts: dict[str, str] | None = None,
 ) -> Events:
+    """The command for what is due, unless it is on its way already, and the end of one that is outdated."""
     side, pending = entity.sides.get(target), entity.pending.get(target)
     etag = side.head.etag if side is not None else None
     observed = context.mode == "observe"
-    if pending is not None and pending.want == due and pending.etag == etag and not observed:
+    same = pending is not None and (pending.want, pending.etag, pending.parts) == (due, etag, parts)
+    if same and not observed:
         return []
     events: Events = []
     if pending is not None:
@@ -170,9 +204,17 @@ def _issue(
         return [*events, (entity.id, _held(entity, target, due, held, reason=OBSERVE))]
     events += _conflicts(entity, target, due, verdicts)
     record = side.record if side is not None else None
-    reference = entity.sides[VITEC].record if target == PROPSTREET else None
+    reference = entity.sides[VITEC].record if target == PROPSTREET and VITEC in entity.sides else None
     issued = CommandIssued(
-        command_id(context, entity, target), entity.id, entity.category, target, record, due, etag, reference
+        command_id(context, entity, target),
+        entity.id,
+        entity.category,
+        target,
+        record,
+        due,
+        etag,
+        reference,
+        parts,
     )
     return [*events, (entity.id, issued)]
 
@@ -180,12 +222,19 @@ def _issue(
 def _holds_of(entity: Entity, target: str, due: dict[str, Want], context: Context) -> tuple[Hold, ...]:
     """What the target cannot take, by its mapping; and a reference that names another record."""
     side = entity.sides.get(target)
-    present = None if side is None else {field: held.value for field, held in side.shadow.items()}
+    seen = None if side is None else Seen({f: held.value for f, held in side.shadow.items()}, side.flags)
     values = {field: want.value for field, want in due.items() if field != REFERENCE}
-    holds = lens(target, entity.category).cannot_hold(values, present, context.options) if values else ()
+    holds = lens(target, entity.category).cannot_hold(values, seen, context.options) if values else ()
+    ignored = {f for t, c, f in context.refused if (t, c) == (target, entity.category)} - {
+        hold.field for hold in holds
+    }
+    holds += tuple(
+        Hold(field, "not_writable", f"{target} was seen to ignore it; change it there by hand")
+        for field in sorted(ignored & due.keys() & lens(target, entity.category).probed)
+    )
     reference = due.get(REFERENCE)
-    if reference is not None and reference.replaces is not None:
-        detail = "the Propstreet record names another Vitec contact; correct the reference there"
+    if reference is not None and reference.replaces is not None and entity.rule != "merged":
+        detail = "the Propstreet record names another one at Vitec; correct the reference there"
         return (*holds, Hold(REFERENCE, "not_writable", detail))
     return holds
 

@@ -40,7 +40,7 @@ class Difference(msgspec.Struct, frozen=True):
 def digest_of(options: Options) -> str:
     """What folding depends on besides the log: the code of the fold and of the mappings, the settings, phone metadata."""
     digest = hashlib.blake2b(digest_size=12)
-    for package in ("daemon.domain", "daemon.mappings", "projections"):
+    for package in ("daemon.domain", "daemon.mappings", "daemon.mappings.leads", "projections"):
         for item in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
             if item.name.endswith((".py", ".sql")):
                 digest.update(item.name.encode() + item.read_bytes())

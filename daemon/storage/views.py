@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from daemon.domain.errors import CheckpointMoved
-from daemon.domain.events import Event, RecordsLinked, decision_of, known
+from daemon.domain.events import Event, RecordsLinked, RecordsMerged, decision_of, known
 from daemon.domain.streams import PROPSTREET, VITEC, parse_record_stream
 from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
@@ -35,6 +35,14 @@ class Need(msgspec.Struct, frozen=True):
     kind: str | None
     need: int
     dormant: bool
+    parts: dict[str, str] = {}
+
+
+class Estate(msgspec.Struct, frozen=True):
+    """An estate at Vitec, and the vendor's word for its type."""
+
+    external_id: str
+    kind: str
 
 
 async def progress(conn: Connection, tenant: str) -> tuple[int, str] | None:
@@ -92,6 +100,10 @@ def _names(events: Iterable[Event]) -> _Names:
             assert isinstance(link, RecordsLinked)
             names.records |= {(category, VITEC, link.vitec), (category, PROPSTREET, link.propstreet)}
             names.entities.add(link.entity)
+        elif event.type == RecordsMerged.__name__:
+            merged = decision_of(event)
+            assert isinstance(merged, RecordsMerged)
+            names.records |= {(category, merged.vendor, r) for r in (merged.source, merged.destination)}
         elif event.type in COMMAND_TYPES:
             names.commands.add(decision_of(event).command)  # type: ignore[attr-defined]  # all of COMMAND_TYPES have one
     return names
@@ -136,14 +148,22 @@ async def entities_of_records(
     conn: Connection, tenant: str, records: Sequence[tuple[str, str, str]]
 ) -> set[str]:
     """The ids of the entities of some records (category, vendor, external id)."""
+    return set((await owners(conn, tenant, records)).values())
+
+
+async def owners(
+    conn: Connection, tenant: str, records: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], str]:
+    """The entity of each record (category, vendor, external id) that is known."""
+    asked = list(records)
     rows = await conn.fetch(
         _sql["entities_of_records"],
         tenant,
-        [category for category, _, _ in records],
-        [vendor for _, vendor, _ in records],
-        [record for _, _, record in records],
+        [category for category, _, _ in asked],
+        [vendor for _, vendor, _ in asked],
+        [record for _, _, record in asked],
     )
-    return {row["entity"] for row in rows}
+    return {(row["category"], row["vendor"], row["external_id"]): row["entity"] for row in rows}
 
 
 async def with_keys(conn: Connection, tenant: str, category: str, keys: Sequence[str]) -> list[Entity]:
@@ -167,9 +187,61 @@ async def unsealed(conn: Connection, tenant: str) -> list[str]:
     return [row["entity"] for row in await conn.fetch(_sql["unsealed"], tenant)]
 
 
-async def unlinked(conn: Connection, tenant: str, *, dormant: bool) -> list[str]:
+async def unlinked(conn: Connection, tenant: str, category: str, *, dormant: bool) -> list[str]:
     """Entities that only one vendor has; with those that wait for their release only if `dormant`."""
-    return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant, dormant)]
+    return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant, category, dormant)]
+
+
+async def dependents(
+    conn: Connection, tenant: str, categories: Sequence[str], keys: Sequence[str], *, linked: bool
+) -> list[str]:
+    """Entities whose record joins a record of these part keys; the linked ones only if asked for."""
+    rows = await conn.fetch(_sql["dependents"], tenant, list(categories), list(keys), linked)
+    return [row["entity"] for row in rows]
+
+
+async def linked_records(conn: Connection, tenant: str, category: str, vendor: str) -> list[str]:
+    """The ids of a vendor's records that are linked."""
+    rows = await conn.fetch(_sql["linked_records"], tenant, category, vendor)
+    return [row["external_id"] for row in rows]
+
+
+async def joined_records(conn: Connection, tenant: str, category: str, vendor: str, key: str) -> list[str]:
+    """The ids of a vendor's records, not known to be gone, that join the record of a part key."""
+    rows = await conn.fetch(_sql["joined_records"], tenant, category, vendor, key)
+    return [row["external_id"] for row in rows]
+
+
+async def estates_to_look_at(conn: Connection, tenant: str, audited: datetime) -> list[Estate]:
+    """The estates in sale, and those that were last read before `audited`; the longest unread first."""
+    return [Estate(*row) for row in await conn.fetch(_sql["estates_to_look_at"], tenant, audited)]
+
+
+async def kinds(
+    conn: Connection, tenant: str, category: str, vendor: str, records: Iterable[str]
+) -> dict[str, str]:
+    """The vendor's word for the type of some records."""
+    rows = await conn.fetch(_sql["kinds"], tenant, category, vendor, list(records))
+    return {row["external_id"]: row["kind"] for row in rows}
+
+
+async def refused_fields(
+    conn: Connection, tenant: str, categories: Sequence[str]
+) -> frozenset[tuple[str, str, str]]:
+    """(target, category, field) of what a vendor took without effect, or not at all."""
+    rows = await conn.fetch(_sql["refused_fields"], tenant, list(categories))
+    return frozenset((row["target"], row["category"], row["field"]) for row in rows)
+
+
+async def leads_of(conn: Connection, tenant: str, email: str) -> list[str]:
+    """The leads of an e-mail address, in its normal form; the newest first."""
+    return [row["entity"] for row in await conn.fetch(_sql["leads_of"], tenant, email)]
+
+
+async def projects_named(conn: Connection, tenant: str, name: str) -> list[Entity]:
+    """The projects of this name, without regard to case."""
+    rows = await conn.fetch(_sql["projects_named"], tenant, name)
+    return await entities(conn, tenant, [row["entity"] for row in rows])
 
 
 async def observed(conn: Connection, tenant: str) -> list[str]:
@@ -179,7 +251,10 @@ async def observed(conn: Connection, tenant: str) -> list[str]:
 
 async def needs(conn: Connection, tenant: str, vendor: str, limit: int = 500) -> list[Need]:
     """The records of a vendor that must be read again, the oldest need first."""
-    return [Need(*row) for row in await conn.fetch(_sql["needs"], tenant, vendor, limit)]
+    rows = await conn.fetch(_sql["needs"], tenant, vendor, limit)
+    return [
+        Need(**{**dict(row), "parts": msgspec.json.decode(row["parts"], type=dict[str, str])}) for row in rows
+    ]
 
 
 async def due_commands(conn: Connection, tenant: str, now: datetime, limit: int = 100) -> list[CommandRow]:

@@ -23,13 +23,38 @@ SELECT alias FROM aliases WHERE tenant = $1 AND entity = ANY ($2::text[])
 SELECT entity FROM entities WHERE tenant = $1 AND unsealed
 
 -- name: unlinked
-SELECT entity FROM entities WHERE tenant = $1 AND NOT linked AND (NOT dormant OR $2)
+SELECT entity FROM entities WHERE tenant = $1 AND category = $2 AND NOT linked AND (NOT dormant OR $3)
+
+-- name: dependents
+SELECT DISTINCT match_keys.entity
+  FROM match_keys JOIN entities USING (tenant, entity)
+ WHERE match_keys.tenant = $1 AND match_keys.category = ANY ($2::text[]) AND match_keys.key = ANY ($3::text[])
+   AND (NOT entities.linked OR $4)
+
+-- name: linked_records
+SELECT records.external_id
+  FROM records JOIN entities USING (tenant, entity)
+ WHERE records.tenant = $1 AND records.category = $2 AND records.vendor = $3 AND entities.linked
+ ORDER BY records.external_id
+
+-- name: refused_fields
+SELECT DISTINCT target, category, field
+  FROM commands, unnest(CASE state WHEN 'held' THEN fields ELSE unconfirmed END) AS field
+ WHERE tenant = $1 AND category = ANY ($2::text[])
+   AND (state = 'held' AND reason = 'not_writable' OR cardinality(unconfirmed) > 0)
+
+-- name: leads_of
+SELECT entity FROM leads WHERE tenant = $1 AND email = $2 ORDER BY received_at DESC
+
+-- name: projects_named
+SELECT entity FROM projects WHERE tenant = $1 AND lower(name) = lower($2)
 
 -- name: observed
 SELECT DISTINCT entity FROM commands WHERE tenant = $1 AND state = 'held' AND reason = 'observe'
 
 -- name: needs
-SELECT records.category, records.vendor, records.external_id, records.kind, records.need, entities.dormant
+SELECT records.category, records.vendor, records.external_id, records.kind, records.need, entities.dormant,
+       records.parts
   FROM records JOIN entities USING (tenant, entity)
  WHERE records.tenant = $1 AND records.vendor = $2 AND records.need IS NOT NULL
  ORDER BY records.need
@@ -58,3 +83,23 @@ SELECT count(*) FROM entities WHERE tenant = $1 AND state -> 'hold' ->> 'reason'
 
 -- name: waiting
 SELECT count(*) FROM entities WHERE tenant = $1 AND dormant
+
+-- name: joined_records
+SELECT match_keys.external_id
+  FROM match_keys JOIN entities USING (tenant, entity)
+ WHERE match_keys.tenant = $1 AND match_keys.category = $2 AND match_keys.vendor = $3 AND match_keys.key = $4
+   AND entities.state #>> ARRAY['sides', $3, 'gone'] IS NULL
+
+-- name: estates_to_look_at
+SELECT records.external_id, records.kind
+  FROM records JOIN entities USING (tenant, entity)
+  LEFT JOIN toveis.reads ON reads.tenant = records.tenant
+        AND reads.stream = 'project:vitec:' || records.external_id
+ WHERE records.tenant = $1 AND records.category = 'project' AND records.vendor = 'vitec' AND records.kind IS NOT NULL
+   AND entities.state #>> '{sides,vitec,gone}' IS NULL
+   AND (entities.state #>> '{sides,vitec,shadow,classification,value}' = 'active' OR reads.read_at IS NULL OR reads.read_at < $2)
+ ORDER BY reads.read_at NULLS FIRST
+
+-- name: kinds
+SELECT external_id, kind FROM records
+ WHERE tenant = $1 AND category = $2 AND vendor = $3 AND external_id = ANY ($4::text[]) AND kind IS NOT NULL

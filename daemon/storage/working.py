@@ -1,6 +1,6 @@
 """Working knowledge beside the log: checkpoints, cursors, read intervals. Losing it costs reads, never facts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -82,9 +82,36 @@ async def reads(conn: Connection, tenant: str, streams: Sequence[str]) -> dict[s
     return {row["stream"]: KnownRead(*row) for row in await conn.fetch(_sql["reads"], tenant, streams)}
 
 
+async def to_read(conn: Connection, tenant: str, said: Mapping[str, str], now: datetime) -> set[str]:
+    """The streams that a list of changes says something new of, and those that it said so of a moment ago.
+
+    `said` is the list's own text of the time of each record's last change, by stream.
+    """
+    known = await reads(conn, tenant, list(said))
+    return {
+        stream
+        for stream, text in said.items()
+        if (read := known.get(stream)) is None
+        or read.listed != text
+        or (not read.settled() and read.listed_at is not None and now >= read.listed_at + TICK)
+    }
+
+
+READ_ONE_BY_ONE: Final = frozenset(((VITEC, "prospect"), (VITEC, "link"), (VITEC, "note")))
+"""What no list of changes covers: a complete poll says nothing of a record that it did not read."""
+
+
 def source_of(vendor: str, category: str) -> str:
-    """The poll that covers a category at a vendor: Vitec lists persons and companies in one answer."""
-    return VITEC if vendor == VITEC else f"{PROPSTREET}:{category}"
+    """The poll that covers a category at a vendor: Vitec lists persons and companies in one answer, and a property
+    is a part of an estate."""
+    if vendor != VITEC:
+        return f"{PROPSTREET}:{category}"
+    match category:
+        case "contact" | "company":
+            return VITEC
+        case "property":
+            return f"{VITEC}:project"
+    return f"{VITEC}:{category}"
 
 
 async def ask_polls(conn: Connection, tenant: str) -> None:

@@ -35,8 +35,8 @@ T = TypeVar("T")
 # Called once per call with the route, the status (None without an answer) and the seconds it took.
 OnCall = Callable[[str, int | None, float], None]
 
-# What a call is for decides what its failure means: a "read" may always be repeated; a "conditional" write
-# carries an If-Match; a "create" may meet a record that is already there.
+# What a call is for decides what its failure means: a "read" may always be repeated, as may a write that does
+# nothing the second time; a "conditional" write carries an If-Match; a "create" may meet a record that is there.
 Intent = Literal["read", "write", "conditional", "create"]
 
 # These happen before the first byte leaves, so even a write has certainly done nothing.
@@ -143,13 +143,15 @@ class Endpoint:
     ) -> Answer:
         """One call; `body` leaves as JSON, `form` as a form. Raises a VendorError for all but a 2xx.
 
+        A body of bytes is JSON already and leaves byte for byte.
+
         Retryable, RateLimited: try later. UnknownOutcome: look before repeating. Rejected: refused for good.
         """
         url = URL(self._base_url + route.path(segments or {}), encoded=True)
         sent = {"Accept": "application/json", **(headers or {})}
         data: bytes | Mapping[str, str] | None = form
         if body is not None:
-            data = _json(route, body)
+            data = body if isinstance(body, bytes) else _json(route, body)
             sent["Content-Type"] = "application/json"
         async with self._limiter.slot(self._priority):
             answer = await self._exchange(route, url, query, sent, data)

@@ -14,7 +14,7 @@ from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.processor import options_of
 from daemon.sandbox.agreement import PAIRS
 from daemon.sandbox.cast import script
-from daemon.sandbox.day import Day, Outcome, Pace, files
+from daemon.sandbox.day import Day, Outcome, Pace, files, idle
 from daemon.sandbox.process import DaemonProcess
 from daemon.sandbox.world import TENANT, World, world
 from daemon.storage import rebuild
@@ -24,10 +24,10 @@ from daemon.storage.connection import Connection
 class Flow:
     """A world, its daemon, and a way into the daemon's database."""
 
-    def __init__(self, place: World, directory: Path, poll: str) -> None:
+    def __init__(self, place: World, directory: Path, poll: str, sync: str = "") -> None:
         self.world = place
         self.config_file, self.data, log_file = files(directory)
-        self.config_file.write_text(place.configuration(self.data, poll), "utf-8")
+        self.config_file.write_text(place.configuration(self.data, poll) + sync, "utf-8")
         self.daemon = DaemonProcess(self.config_file, log_file, place.daemon_url)
         self._server: EmbeddedPostgres | None = None
         self._conn: Any = None
@@ -78,6 +78,19 @@ class Flow:
         assert await rebuild.check_log(conn, TENANT) == []
         assert await rebuild.compare(conn, TENANT, options) == []
 
+    async def idle(self) -> bool:
+        """Every stage has seen the whole log, and nothing waits."""
+        return await idle(await self.connect())
+
+    async def held(self, category: str) -> list[tuple[str, str, tuple[str, ...]]]:
+        """What is held of a category: target, reason, fields."""
+        conn = await self.connect()
+        rows = await conn.fetch(
+            "SELECT target, reason, fields FROM commands WHERE category = $1 AND state = 'held' ORDER BY issued",
+            category,
+        )
+        return [(row["target"], row["reason"], tuple(row["fields"])) for row in rows]
+
     def content(self) -> list[tuple[str, ...]]:
         """What Propstreet holds, without ids and without tags (a person sets those all at once)."""
         return sorted(
@@ -100,10 +113,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flow(tmp_path: Path, cluster: Path) -> Callable[..., Any]:
     @asynccontextmanager
     async def up(
-        seed: int = 1, *, poll: str = "250ms", subscribe: bool = True, **switches: Any
+        seed: int = 1, *, poll: str = "250ms", subscribe: bool = True, sync: str = "", **switches: Any
     ) -> AsyncIterator[Flow]:
+        """`sync` are lines of [tenants.sync] beside the world's own."""
         async with world(seed, **switches) as place:
-            running = Flow(place, tmp_path, poll)
+            running = Flow(place, tmp_path, poll, sync)
             shutil.copytree(cluster, running.data)
             try:
                 await running.daemon.start()

@@ -1,4 +1,4 @@
-"""The mapping rules of contacts and companies, by their ids (docs/mapping-rules.md)."""
+"""The mapping rules of contacts and companies, by their ids, and what every mapping does alike."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,9 @@ from msgspec import UNSET
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.fields import Value
+from daemon.domain.streams import CATEGORIES, VENDORS
 from daemon.mappings import LENSES, lens
-from daemon.mappings.lens import Hold, Options, Patch
+from daemon.mappings.lens import Hold, Options, Patch, Seen
 
 PERSON = lens("vitec", "contact")
 FIRM = lens("vitec", "company")
@@ -156,7 +157,9 @@ def test_companies_are_read_alike() -> None:
     assert there.domain == "example.se"
 
 
-@pytest.mark.parametrize("mapping", LENSES)
+@pytest.mark.parametrize(
+    "mapping", [PERSON, FIRM, *(lens("propstreet", c) for c in CATEGORIES if c != "note")]
+)
 def test_a_field_that_is_absent_is_unknown(mapping: Any) -> None:  # G5
     assert mapping.get(raw(id="1"), FULL).fields == {}
 
@@ -233,7 +236,7 @@ def test_odd_text_in_a_payload_does_not_hide_the_record() -> None:
     for form in (payload, payload.decode(), msgspec.Raw(payload)):
         assert CONTACT.get(form, PLAIN).fields == {"first_name": "Anna", "last_name": "\0\u202e"}
     broken = CONTACT.get(b'{"id":"1","firstName":"\\ud800"}', PLAIN).fields["first_name"]
-    assert reasons(PERSON.cannot_hold({"first_name": broken}, {"first_name": "A"}, PLAIN)) == {
+    assert reasons(PERSON.cannot_hold({"first_name": broken}, Seen({"first_name": "A"}), PLAIN)) == {
         "first_name": "invalid"
     }
 
@@ -419,7 +422,7 @@ def test_sweden_over_an_empty_country_is_no_change() -> None:  # B3
 @pytest.mark.parametrize("mapping", [FIRM, COMPANY])
 def test_a_country_that_is_no_code_is_held(mapping: Any) -> None:  # B3
     present = {"country": "SE"}
-    assert reasons(mapping.cannot_hold({"country": "Norge"}, present, PLAIN)) == {"country": "invalid"}
+    assert reasons(mapping.cannot_hold({"country": "Norge"}, Seen(present), PLAIN)) == {"country": "invalid"}
 
 
 # Categories and tags
@@ -455,8 +458,8 @@ def test_a_tag_in_and_a_tag_out_leave_the_others() -> None:  # T4, T5
 
 
 def test_a_read_only_category_is_neither_assigned_nor_removed() -> None:  # T6
-    added = PERSON.cannot_hold({"tags": ("system",)}, {"tags": ()}, FULL)
-    removed = PERSON.cannot_hold({"tags": ()}, {"tags": ("system",)}, FULL)
+    added = PERSON.cannot_hold({"tags": ("system",)}, Seen({"tags": ()}), FULL)
+    removed = PERSON.cannot_hold({"tags": ()}, Seen({"tags": ("system",)}), FULL)
     assert reasons(added) == reasons(removed) == {"tags": "not_writable"}
     present = person(categories=[category("K1", "Investor", True)])
     patch = PERSON.put({"tags": ()}, present, FULL)
@@ -472,7 +475,7 @@ def test_the_first_category_that_may_be_assigned_is_taken() -> None:  # T4, T6
 
 def test_a_category_that_vitec_does_not_list_is_held() -> None:  # T4
     options = msgspec.structs.replace(FULL, catalogue=())
-    assert reasons(PERSON.cannot_hold({"tags": ("vip",)}, {"tags": ()}, options)) == {
+    assert reasons(PERSON.cannot_hold({"tags": ("vip",)}, Seen({"tags": ()}), options)) == {
         "tags": "unknown_category"
     }
     companies_only = msgspec.structs.replace(FULL, catalogue=FULL.catalogue[-2:])
@@ -573,8 +576,8 @@ def test_a_home_page_that_is_no_address_is_held(home_page: str) -> None:  # W6
 
 def test_a_home_page_longer_than_propstreet_takes_is_held() -> None:  # B4
     fits, not_quite = ("example.se/" + "a" * (count - 19) for count in (500, 501))
-    assert COMPANY.cannot_hold({"website": fits}, {"website": None}, PLAIN) == ()
-    assert reasons(COMPANY.cannot_hold({"website": not_quite}, {"website": None}, PLAIN)) == {
+    assert COMPANY.cannot_hold({"website": fits}, Seen({"website": None}), PLAIN) == ()
+    assert reasons(COMPANY.cannot_hold({"website": not_quite}, Seen({"website": None}), PLAIN)) == {
         "website": "too_long"
     }
 
@@ -649,10 +652,10 @@ def test_an_empty_country_is_unset_or_sweden_as_configured(
 
 def test_a_field_of_another_category_is_not_writable() -> None:  # G1
     for mapping in (PERSON, CONTACT):
-        assert reasons(mapping.cannot_hold({"website": "example.se"}, {}, PLAIN)) == {
+        assert reasons(mapping.cannot_hold({"website": "example.se"}, Seen({}), PLAIN)) == {
             "website": "not_writable"
         }
-    assert reasons(PERSON.cannot_hold({"reference": "789"}, {}, PLAIN)) == {"reference": "not_writable"}
+    assert reasons(PERSON.cannot_hold({"reference": "789"}, Seen({}), PLAIN)) == {"reference": "not_writable"}
 
 
 # There and back
@@ -730,7 +733,7 @@ def test_a_persons_edit_is_not_taken_for_a_reshape(field: str, wanted: Value, re
 
 
 def test_there_is_a_lens_for_every_category_at_every_vendor() -> None:
-    for vendor in ("vitec", "propstreet"):
-        for category_name in ("contact", "company"):
+    for vendor in VENDORS:
+        for category_name in CATEGORIES:
             found = lens(vendor, category_name)
             assert (found.vendor, found.category) == (vendor, category_name)

@@ -1,6 +1,8 @@
-"""Propstreet's Public API: the calls that the sync of contacts and companies needs.
+"""Propstreet's Public API: the calls that the sync needs.
 
-Records stay the bytes that the vendor sent. Every method raises the VendorErrors of `daemon.vendors.http`.
+A record is named by its category (contact, company, link, project, prospect, property) and its id; a prospect by
+its project too, the `parent`. Records stay the bytes that the vendor sent. Every method raises the VendorErrors of
+`daemon.vendors.http`, and ValueError where `daemon.vendors.propstreet.places` knows no such call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,24 +15,13 @@ import aiohttp
 import msgspec
 
 from daemon.domain.errors import AccessDenied, NotFound, Rejected
-from daemon.vendors.http import Answer, Endpoint, OnCall, Route, utc_now
+from daemon.vendors.http import Answer, Endpoint, Intent, OnCall, Route, utc_now
 from daemon.vendors.limiter import Limiter, Priority
+from daemon.vendors.propstreet.notes import NoteRow, newest_first, note_body, notes_among
+from daemon.vendors.propstreet.places import list_of, noted_record_of, record_of, reference_of
 from daemon.vendors.propstreet.token import TokenSource
 
 Action = Literal["created", "updated", "revived"]
-
-# A route's {records} is one of these.
-RECORDS: Mapping[str, str] = {"contact": "contacts", "company": "companies"}
-
-PAGE = Route("GET", "/api/v1/network/{records}")
-READ = Route("GET", "/api/v1/network/{records}/{id}")
-BY_REFERENCE = Route("GET", "/api/v1/network/{records}/external/{namespace}/{id}")
-CREATE = Route("POST", "/api/v1/network/{records}", "create")
-CREATE_BY_REFERENCE = Route("PATCH", "/api/v1/network/{records}/external/{namespace}/{id}", "create")
-PATCH = Route("PATCH", "/api/v1/network/{records}/{id}", "write")
-PATCH_IF_MATCH = Route("PATCH", "/api/v1/network/{records}/{id}", "conditional")
-DELETE = Route("DELETE", "/api/v1/network/{records}/{id}", "write")
-DELETE_IF_MATCH = Route("DELETE", "/api/v1/network/{records}/{id}", "conditional")
 
 WEBHOOKS = Route("GET", "/api/v1/webhooks")
 REGISTER_WEBHOOK = Route("POST", "/api/v1/webhooks", "create")
@@ -125,7 +116,13 @@ class PropstreetClient:
         return other
 
     async def page(
-        self, category: str, *, updated_since: str | None, cursor: str | None, page_size: int = 500
+        self,
+        category: str,
+        *,
+        updated_since: str | None,
+        cursor: str | None,
+        page_size: int = 500,
+        parent: str | None = None,
     ) -> Page:
         """One page of a list, deleted rows included, oldest change first (conventions, lists).
 
@@ -136,40 +133,44 @@ class PropstreetClient:
             query["updated_since"] = updated_since
         if cursor is not None:
             query["cursor"] = cursor
-        answer = await self._call(PAGE, {"records": RECORDS[category]}, query=query)
-        envelope = answer.decoded(_PAGE)
-        place = envelope.page or envelope
-        if place.has_more and not place.next_cursor:
-            raise answer.unreadable()  # ending here would lose the rest without a sign
-        following = None if place.has_more is False else place.next_cursor or None
-        return Page([bytes(row) for row in envelope.data], following)
+        records = list_of(category, parent)
+        return _page(await self._call(records.route("GET"), records.segments, query=query))
 
-    async def read(self, category: str, external_id: str) -> bytes:
+    async def read(self, category: str, external_id: str, *, parent: str | None = None) -> bytes:
         """One record. NotFound when the vendor has none of that id."""
-        return _record(await self._call(READ, _named(category, external_id)))
+        record = record_of(category, external_id, parent)
+        return _record(await self._call(record.route("GET"), record.segments))
 
-    async def by_reference(self, category: str, namespace: str, external_id: str) -> bytes | None:
-        """The record with this external reference, None without one (external references)."""
+    async def by_reference(
+        self, category: str, namespace: str, external_id: str, *, parent: str | None = None
+    ) -> bytes | None:
+        """The record with this external reference, None without one (external references).
+
+        A contact, company, project or prospect. None for a prospect can also mean that its project is gone.
+        """
+        place = reference_of(category, namespace, external_id, parent)
         try:
-            return _record(
-                await self._call(BY_REFERENCE, _named(category, external_id) | {"namespace": namespace})
-            )
+            return _record(await self._call(place.route("GET"), place.segments))
         except NotFound:
             return None
 
     async def patch(
-        self, category: str, external_id: str, body: Mapping[str, object], etag: str | None
+        self,
+        category: str,
+        external_id: str,
+        body: Mapping[str, object],
+        etag: str | None,
+        *,
+        parent: str | None = None,
     ) -> bytes:
         """Changes the fields in the body, null clears; returns the record as it then is (PATCH meaning).
 
         With an etag, Stale means that somebody edited first: 412 or 409 (P2).
         """
-        if etag is None:
-            return _record(await self._call(PATCH, _named(category, external_id), body=body))
-        headers = {"If-Match": etag}
-        return _record(
-            await self._call(PATCH_IF_MATCH, _named(category, external_id), headers=headers, body=body)
-        )
+        record = record_of(category, external_id, parent)
+        intent, headers = _condition(etag)
+        route = record.route("PATCH", intent)
+        return _record(await self._call(route, record.segments, headers=headers, body=body))
 
     async def create(
         self,
@@ -178,28 +179,88 @@ class PropstreetClient:
         *,
         reference: tuple[str, str] | None,
         key: str,
+        parent: str | None = None,
     ) -> Created:
         """Creates a record; `reference` is (namespace, id), `key` the Idempotency-Key.
 
         A contact with a reference goes through the upsert by reference, which never makes a second one and is
-        told not to revive a deleted one (D5). Everything else is a POST. Raises Duplicate (D4).
+        told not to revive a deleted one (D5). Everything else is a POST. Raises Duplicate (D4), also for somebody
+        who is a prospect of the project already; ValueError for a link with a reference: links have none.
         """
         headers = {"Idempotency-Key": key}
         if category == "contact" and reference is not None:
-            segments = _named(category, reference[1]) | {"namespace": reference[0]}
-            query = {"revive": "false"}
-            answer = await self._call(CREATE_BY_REFERENCE, segments, query=query, headers=headers, body=body)
+            place = reference_of(category, *reference, parent)
+            route, query = place.route("PATCH", "create"), {"revive": "false"}
+            answer = await self._call(route, place.segments, query=query, headers=headers, body=body)
+        elif category == "link" and reference is not None:
+            raise ValueError("a link has no external references")
         else:
+            place = list_of(category, parent)
             whole = _with_reference(body, reference)
-            answer = await self._call(CREATE, {"records": RECORDS[category]}, headers=headers, body=whole)
+            answer = await self._call(
+                place.route("POST", "create"), place.segments, headers=headers, body=whole
+            )
         return Created(_record(answer), _action(answer))
 
-    async def delete(self, category: str, external_id: str, etag: str | None) -> None:
+    async def delete(
+        self, category: str, external_id: str, etag: str | None, *, parent: str | None = None
+    ) -> None:
         """Deletes a record softly. NotFound when it is gone already; Stale as in `patch`."""
-        if etag is None:
-            await self._call(DELETE, _named(category, external_id))
-        else:
-            await self._call(DELETE_IF_MATCH, _named(category, external_id), headers={"If-Match": etag})
+        record = record_of(category, external_id, parent)
+        intent, headers = _condition(etag)
+        await self._call(record.route("DELETE", intent), record.segments, headers=headers)
+
+    async def remove_prospect(self, project: str, prospect: str) -> None:
+        """Takes a prospect off its project; the vendor keeps its history (prospect writes).
+
+        Doing it again is harmless. NotFound when the prospect or its project is not there.
+        """
+        place = record_of("prospect", prospect, project).below("/remove")
+        # A new key each time: an old one would replay the old answer after somebody has undone the removal.
+        headers = {"Idempotency-Key": uuid4().hex}
+        await self._call(place.route("POST", "write"), place.segments, headers=headers)
+
+    async def notes(self, category: str, external_id: str, *, parent: str | None = None) -> list[NoteRow]:
+        """All notes of a contact, a company or a prospect, newest first (notes and actions).
+
+        NotFound when the record is gone.
+        """
+        actions = noted_record_of(category, external_id, parent).below("/actions")
+        found: list[NoteRow] = []
+        cursor: str | None = None
+        while True:
+            query = {"type": "notes"} | ({"cursor": cursor} if cursor else {})
+            answer = await self._call(actions.route("GET"), actions.segments, query=query)
+            page = _page(answer)
+            try:
+                found += notes_among(page.rows)
+            except msgspec.DecodeError:
+                raise answer.unreadable() from None
+            if page.next_cursor is None:
+                return newest_first(found)
+            if page.next_cursor == cursor:
+                raise answer.unreadable()  # following it would never end
+            cursor = page.next_cursor
+
+    async def add_note(
+        self,
+        category: str,
+        external_id: str,
+        text: str,
+        *,
+        key: str,
+        kind: str = "note",
+        parent: str | None = None,
+    ) -> None:
+        """Adds a note to a contact, a company or a prospect; the vendor tells no id (notes and actions).
+
+        `kind` is note, call, meeting, email or news, and has no place in a prospect's note. `key` is the
+        Idempotency-Key: with the same one the vendor makes no second note. UnknownOutcome without an answer.
+        """
+        place = noted_record_of(category, external_id, parent).below("/notes")
+        headers = {"Idempotency-Key": key}
+        body = note_body(category, text, kind)
+        await self._call(place.route("POST", "write"), place.segments, headers=headers, body=body)
 
     async def webhooks(self) -> list[Webhook]:
         """The subscriptions of this client registration; the answer is a bare list or a page of them."""
@@ -261,8 +322,17 @@ class PropstreetClient:
         return await send(await self._tokens.current(refused=token))
 
 
-def _named(category: str, external_id: str) -> dict[str, str]:
-    return {"records": RECORDS[category], "id": external_id}
+def _condition(etag: str | None) -> tuple[Intent, dict[str, str]]:
+    return ("write", {}) if etag is None else ("conditional", {"If-Match": etag})
+
+
+def _page(answer: Answer) -> Page:
+    envelope = answer.decoded(_PAGE)
+    place = envelope.page or envelope
+    if place.has_more and not place.next_cursor:
+        raise answer.unreadable()  # ending here would lose the rest without a sign
+    following = None if place.has_more is False else place.next_cursor or None
+    return Page([bytes(row) for row in envelope.data], following)
 
 
 def _record(answer: Answer) -> bytes:

@@ -1,8 +1,11 @@
-"""A twin of Propstreet's public API: contacts, companies, links and webhooks, in memory.
+"""A twin of Propstreet's public API: the network, projects, prospects, notes and webhooks, in memory.
 
-`switches` what the vendor leaves open · `problems` its error form · `fields` what may be written ·
-`store` the records · `duplicates` the search for look-alikes · `webhooks` deliveries · `gate` tokens, limits,
-idempotency · `api` and `webhook_api` the routes · `twin` all of it together, and the side of the people.
+`switches` what the vendor leaves open · `problems` its error form · `checks` what a value must be like ·
+`schemas` what may be written, and by whom · `fields` what follows from a write · `records` rows and their order ·
+`store` the rules of writing · `views` how records read · `activity` notes and timelines · `duplicates` the search
+for look-alikes · `webhooks` deliveries · `gate` tokens, limits, idempotency · `answers` pages and queries ·
+`api`, `prospect_api`, `activity_api` and `webhook_api` the routes · `twin` all of it together, and the side of the
+people.
 """
 
 from daemon.sandbox.twins.propstreet.problems import Problem

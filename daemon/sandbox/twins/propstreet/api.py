@@ -1,25 +1,39 @@
-"""The routes of contacts, companies and links."""
+"""The routes that every record has: list, create, read, change, delete, look up by external reference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from daemon.sandbox.twins.journal import content
+from daemon.sandbox.twins.propstreet.answers import BASE, flag, numbers_as_text, paged, paging
 from daemon.sandbox.twins.propstreet.duplicates import likeness
 from daemon.sandbox.twins.propstreet.gate import TOUCHED, Gate, Touched, answer, decoded
 from daemon.sandbox.twins.propstreet.problems import Problem, invalid, not_found
-from daemon.sandbox.twins.propstreet.store import VOLATILE, Record, Store
-from daemon.sandbox.twins.propstreet.webhooks import utc
+from daemon.sandbox.twins.propstreet.records import Member, Record
+from daemon.sandbox.twins.propstreet.store import Store
 
-BASE = "/api/v1"
-_CATEGORY = {"contacts": "contact", "companies": "company", "links": "link"}
-_PLURALS = "{plural:contacts|companies|links}"
-_WITH_REFERENCES = "{plural:contacts|companies}"
+_CATEGORY = {
+    "contacts": "contact",
+    "companies": "company",
+    "links": "link",
+    "projects": "project",
+    "prospects": "prospect",
+    "properties": "property",
+}
+_LISTS = (
+    f"{BASE}/network/{{plural:contacts|companies|links}}",
+    f"{BASE}/{{plural:projects|properties}}",
+    f"{BASE}/projects/{{project}}/{{plural:prospects}}",
+)
+_WITH_REFERENCES = (
+    f"{BASE}/network/{{plural:contacts|companies}}",
+    f"{BASE}/{{plural:projects}}",
+    f"{BASE}/projects/{{project}}/{{plural:prospects}}",
+)
 
 
-class NetworkApi:
-    """Handlers of /network and of find-duplicates; each is one row of the contract's endpoint list."""
+class RecordApi:
+    """Handlers of all records and of find-duplicates; each is one row of the contract's endpoint list."""
 
     def __init__(self, store: Store, gate: Gate) -> None:
         self.store = store
@@ -28,40 +42,44 @@ class NetworkApi:
 
     def routes(self) -> list[web.RouteDef]:
         """Every route, ready for an application."""
-        rows, row = f"{BASE}/network/{_PLURALS}", f"{BASE}/network/{_PLURALS}/{{id}}"
-        external = f"{BASE}/network/{_WITH_REFERENCES}/external/{{namespace}}/{{key}}"
+        external = "external/{namespace}/{key}"
+        return [
+            *(web.get(f"{rows}/{external}", self.read_by_reference) for rows in _WITH_REFERENCES),
+            web.patch(f"{_WITH_REFERENCES[0]}/{external}", self.upsert),
+            web.get(f"{BASE}/projects/{{owner}}/{{plural:properties}}", self.list_),
+            *(route for rows in _LISTS for route in self._rows(rows)),
+            web.post(f"{BASE}/companies/find-duplicates", self.find_duplicates),
+            web.post(f"{BASE}/network/companies/find-duplicates", self.find_duplicates),
+        ]
+
+    def _rows(self, rows: str) -> list[web.RouteDef]:
+        row = f"{rows}/{{id}}"
         return [
             web.get(rows, self.list_),
             web.post(rows, self.create),
             web.get(row, self.read),
             web.patch(row, self.update),
             web.delete(row, self.delete),
-            web.get(external, self.read_by_reference),
-            web.patch(external, self.upsert),
-            web.post(f"{BASE}/companies/find-duplicates", self.find_duplicates),
-            web.post(f"{BASE}/network/companies/find-duplicates", self.find_duplicates),
         ]
 
     # --- reading ---
 
     async def list_(self, request: web.Request) -> web.Response:
         """A page in the order of (updatedUtc, id)."""
-        rows, cursor = self.store.page(
-            _category(request), **_paging(request.query), wanted=_link_filter(request.query)
-        )
-        size = _size(request.query)
-        return self.answer(paged([self.store.view(row) for row in rows], cursor, size, self.switches.ps9))
+        asked = paging(request.query)
+        category, wanted = _category(request), _filter(request)
+        rows, cursor = self.store.page(category, **asked, within=self.within(request), wanted=wanted)
+        views = [self.store.view(row) for row in rows]
+        return self.answer(paged(views, cursor, asked["size"], self.switches.ps9))
 
     async def read(self, request: web.Request) -> web.Response:
         """One record with its ETag."""
-        also_deleted = self.switches.deleted_read == "record"
-        return self.record(
-            self.store.find(_category(request), request.match_info["id"], deleted=also_deleted)
-        )
+        return self.record(self.one(request, may_be_deleted=True))
 
     async def read_by_reference(self, request: web.Request) -> web.Response:
         """One record by external reference, or 404."""
-        record = self.store.by_reference(_category(request), *_reference(request))
+        within = self.within(request)
+        record = self.store.by_reference(_category(request), *_reference(request), within=within)
         if record is None:
             raise not_found()
         return self.record(record)
@@ -90,12 +108,14 @@ class NetworkApi:
 
         def make(body: Mapping[str, Any]) -> web.Response:
             request[TOUCHED] = Touched(category, "")
-            record, new = self.store.create(category, body, "api")
-            now = self.content(record)
+            within = self.within(request)
+            project = within[1] if within else None
+            record, new = self.store.create(category, body, "api", project=project)
+            now = self.store.content(record)
             request[TOUCHED] = Touched(category, str(record.id), None if new else now, now)
             return self.record(record, 201 if new else 200, Location=f"{request.path}/{record.id}")
 
-        if category != "link" and not self.switches.ps18:
+        if category in ("contact", "company") and not self.switches.ps18:
             return make(decoded(await request.read()))
         return await self.gate.once(request, make)
 
@@ -111,8 +131,8 @@ class NetworkApi:
         return self.record(record)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Soft-delete: 204 (PS30)."""
-        if not self.switches.ps30:
+        """Soft-delete: 204 (PS30); a property's is documented."""
+        if not self.switches.ps30 and _category(request) != "property":
             raise not_found()
         record = self.found(request)
         self.store.delete(record, "api", etag=request.headers.get("If-Match", "").strip())
@@ -125,19 +145,19 @@ class NetworkApi:
         if category == "company" and not self.switches.ps22:
             raise not_found()
         body = decoded(await request.read())
-        reference, revive = _reference(request), _flag(query, "revive", default=True)
+        reference, revive = _reference(request), flag(query, "revive", default=True)
         target = self.store.target(category, reference, body, match=query.get("match"), revive=revive)
-        before = self.content(target) if target else None
+        before = self.store.content(target) if target else None
         request[TOUCHED] = Touched(category, str(target.id) if target else "", before, before)
         record, action = self.store.upsert(
             category,
             reference,
             body,
             target,
-            create_only=_flag(query, "create_only", default=False),
+            create_only=flag(query, "create_only", default=False),
             etag=request.headers.get("If-Match"),
         )
-        request[TOUCHED] = Touched(category, str(record.id), before, self.content(record))
+        request[TOUCHED] = Touched(category, str(record.id), before, self.store.content(record))
         headers: dict[str, str] = {"X-Propstreet-Upsert-Action": action}
         if action == "created":
             headers["Location"] = f"{BASE}/network/{request.match_info['plural']}/{record.id}"
@@ -145,23 +165,43 @@ class NetworkApi:
 
     # --- shared by the handlers ---
 
+    def within(self, request: web.Request) -> Member | None:
+        """The project that the path names, or the contact or company that a list of links asks for.
+
+        Raises Problem (404) when the project is not there.
+        """
+        named = request.match_info.get("project") or request.match_info.get("owner")
+        if named is not None:
+            gone = request.method == "GET" and self.switches.deleted_read == "record"
+            return "projectId", str(self.store.find("project", named, deleted=gone).id)
+        if _category(request) == "link" and request.method == "GET":
+            ends = (
+                ("contactId", request.query.get("contact_id")),
+                ("companyId", request.query.get("company_id")),
+            )
+            return next(((name, key) for name, key in ends if key is not None), None)
+        return None
+
+    def one(self, request: web.Request, *, may_be_deleted: bool = False) -> Record:
+        """The record of the path; a deleted one only for a reader, and where the vendor gives it."""
+        deleted = may_be_deleted and self.switches.deleted_read == "record"
+        within, key = self.within(request), request.match_info["id"]
+        return self.store.find(_category(request), key, deleted=deleted, within=within)
+
     def found(self, request: web.Request) -> Record:
         """The record a write is about, noted for the journal as untouched so far."""
         category, key = _category(request), request.match_info["id"]
         request[TOUCHED] = Touched(category, key)
-        record = self.store.find(category, key)
-        before = self.content(record)
+        record = self.one(request)
+        before = self.store.content(record)
         request[TOUCHED] = Touched(category, key, before, before)
         return record
 
     def wrote(self, request: web.Request, record: Record) -> None:
         """Note for the journal what the record is now."""
         touched = request[TOUCHED]
-        request[TOUCHED] = Touched(touched.category, touched.record, touched.before, self.content(record))
-
-    def content(self, record: Record) -> dict[str, Any] | None:
-        """A record as its users see it; None when it is deleted."""
-        return None if record.deleted else content(self.store.view(record), VOLATILE)
+        after = self.store.content(record)
+        request[TOUCHED] = Touched(touched.category, touched.record, touched.before, after)
 
     def record(self, record: Record, status: int = 200, **headers: str) -> web.Response:
         """A record as an answer."""
@@ -172,27 +212,6 @@ class NetworkApi:
         return answer(numbers_as_text(body) if self.switches.ps10 == "string" else body, status, headers)
 
 
-def paged(rows: list[dict[str, Any]], cursor: str | None, size: int, where: str) -> dict[str, Any]:
-    """The envelope of a page (PS9)."""
-    page = {"nextCursor": cursor, "pageSize": size, "hasMore": cursor is not None}
-    return {"data": rows, **page} if where == "top" else {"data": rows, "page": page}
-
-
-def numbers_as_text(body: Any) -> Any:
-    """The same JSON with every whole number as text (models; PS10)."""
-    match body:
-        case bool():
-            return body
-        case int():
-            return str(body)
-        case dict():
-            return {name: numbers_as_text(value) for name, value in body.items()}
-        case list():
-            return [numbers_as_text(value) for value in body]
-        case _:
-            return body
-
-
 def _category(request: web.Request) -> str:
     return _CATEGORY[request.match_info["plural"]]
 
@@ -201,37 +220,16 @@ def _reference(request: web.Request) -> tuple[str, str]:
     return request.match_info["namespace"], request.match_info["key"]
 
 
-def _flag(query: Mapping[str, str], name: str, *, default: bool) -> bool:
-    value = query.get(name, str(default)).lower()
-    if value not in ("true", "false"):
-        raise invalid(**{name: f"The {name} parameter must be true or false."})
-    return value == "true"
+def _filter(request: web.Request) -> Callable[[Record], bool]:
+    """What a list's query asks for: one end of a link, or a project's state, class and stage."""
+    fields = {
+        "link": {"contactId": "contact_id", "companyId": "company_id"},
+        "project": {name: name for name in ("status", "classification", "teaser_stage")},
+    }.get(_category(request), {})
+    query = request.query
+    asked = {field: query[name] for field, name in fields.items() if name in query}
+    return lambda record: all(_shown(record, field) == value for field, value in asked.items())
 
 
-def _size(query: Mapping[str, str]) -> int:
-    size = query.get("page_size", "500")
-    if not (size.isascii() and size.isdigit() and 1 <= int(size) <= 500):
-        raise invalid(page_size="The page_size parameter must be between 1 and 500.")
-    return int(size)
-
-
-def _paging(query: Mapping[str, str]) -> dict[str, Any]:
-    """The query of a list (ref GET contacts)."""
-    try:
-        since = utc(query["updated_since"]) if "updated_since" in query else None
-    except ValueError:
-        raise invalid(updated_since="The updated_since parameter is not an ISO 8601 time.") from None
-    return {
-        "size": _size(query),
-        "cursor": query.get("cursor"),
-        "since": since,
-        "deleted": _flag(query, "include_deleted", default=False),
-    }
-
-
-def _link_filter(query: Mapping[str, str]) -> Any:
-    ends = {"contactId": query.get("contact_id"), "companyId": query.get("company_id")}
-    asked = {name: key for name, key in ends.items() if key is not None}
-    return lambda record: (
-        record.category != "link" or all(record.fields[n] == key for n, key in asked.items())
-    )
+def _shown(record: Record, field: str) -> Any:
+    return "deleted" if field == "status" and record.deleted else record.fields[field]

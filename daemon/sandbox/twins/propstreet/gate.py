@@ -52,7 +52,7 @@ class Kept:
     at: datetime
     body: bytes
     status: int
-    answer: bytes
+    answer: bytes | None
     headers: dict[str, str]
 
 
@@ -172,28 +172,35 @@ class Gate:
 
     # --- idempotency ---
 
-    async def once(self, request: web.Request, make: Callable[[Any], web.Response]) -> web.Response:
-        """Answer a POST; the same key and body within 24 hours get the first answer again (PS17)."""
+    async def once(
+        self, request: web.Request, make: Callable[[Any], web.Response], *, bodiless: bool = False
+    ) -> web.Response:
+        """Answer a POST; the same key and body within 24 hours get the first answer again (PS17).
+
+        A `bodiless` one may come without a body.
+        """
         raw = await request.read()
         slot = request.path, request.headers.get("Idempotency-Key", "")
         kept = self.kept.get(slot)
         if kept and self.clock() - kept.at < KEY_LIFE:
             if kept.body == raw:
-                return web.Response(
-                    status=kept.status,
-                    body=kept.answer,
-                    content_type="application/json",
-                    headers=kept.headers,
-                )
+                return again(kept)
             if self.switches.ps17 != "ignored":
                 raise Problem(int(self.switches.ps17), "The Idempotency-Key was used with another body.")
-        response = make(decoded(raw))
-        if slot[1] and response.status < 300 and isinstance(response.body, bytes):
+        response = make({} if bodiless and not raw else decoded(raw))
+        if slot[1] and response.status < 300:
+            body = response.body if isinstance(response.body, bytes) else None
             headers = {
                 name: response.headers[name] for name in ("Location", "ETag") if name in response.headers
             }
-            self.kept[slot] = Kept(self.clock(), raw, response.status, response.body, headers)
+            self.kept[slot] = Kept(self.clock(), raw, response.status, body, headers)
         return response
+
+
+def again(kept: Kept) -> web.Response:
+    """The first answer once more."""
+    kind = "application/json" if kept.answer is not None else None
+    return web.Response(status=kept.status, body=kept.answer, content_type=kind, headers=kept.headers)
 
 
 def decoded(raw: bytes) -> Any:

@@ -1,97 +1,77 @@
-"""The records: contacts, companies and links, their rules, and how they read."""
+"""The records and the rules of writing them."""
 
 import base64
 import itertools
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
+from daemon.sandbox.twins.journal import content
 from daemon.sandbox.twins.propstreet import fields as rules
-from daemon.sandbox.twins.propstreet.fields import Fields
+from daemon.sandbox.twins.propstreet import schemas
+from daemon.sandbox.twins.propstreet.checks import Check, Fields, cleaned
 from daemon.sandbox.twins.propstreet.problems import Problem, invalid, not_found
+from daemon.sandbox.twins.propstreet.records import (
+    CATEGORIES,
+    VOLATILE,
+    Actor,
+    Key,
+    Member,
+    Place,
+    Record,
+    Table,
+    Verb,
+    keys,
+    keys_of,
+    place,
+)
 from daemon.sandbox.twins.propstreet.switches import Switches
+from daemon.sandbox.twins.propstreet.views import Views
 
-Actor = Literal["api", "person"]
 Action = Literal["created", "updated", "revived"]
-Verb = Literal["created", "updated", "deleted"]
-Key = tuple[str, ...]  # what must be unique among the living: ("email", …) or ("reference", namespace, id)
-Place = tuple[datetime, int]  # where a record stands in a list: (updatedUtc, id)
-
-CATEGORIES = ("contact", "company", "link")
-VOLATILE = ("createdUtc", "updatedUtc", "deletedUtc", "etag", "changeType", "changeOrigin")
-_CHANGE = {"created": "create", "updated": "update", "deleted": "delete"}
-_PLURAL = {"contact": "contacts", "company": "companies", "link": "links"}
-
-
-@dataclass(slots=True)
-class Record:
-    """One row; `fields` are the writable ones in the form they are kept."""
-
-    category: str
-    id: int
-    fields: Fields
-    created: datetime
-    updated: datetime
-    etag: str = ""
-    deleted: datetime | None = None
-    change: Verb = "created"
-    origin: str = ""
-
-
-@dataclass(slots=True)
-class Table:
-    """The rows of one category, what they hold that must be unique, and their order once asked for."""
-
-    rows: dict[int, Record] = field(default_factory=dict)
-    taken: dict[Key, Record] = field(default_factory=dict)
-    order: list[Record] | None = None
-
-    def ordered(self) -> list[Record]:
-        """All rows by (updatedUtc, id)."""
-        if self.order is None:
-            self.order = sorted(self.rows.values(), key=place)
-        return self.order
-
-
-def place(record: Record) -> Place:
-    """Where a record stands in a list."""
-    return record.updated, record.id
+Changed = Callable[[Verb, Record, Actor, Fields], None]
 
 
 class Store:
-    """Reads and writes by the vendor's rules; every change is told to `changed(verb, record, actor)`."""
+    """Reads and writes by the vendor's rules.
+
+    Every change is told to `changed(verb, record, actor, before)`, `before` being the fields until then.
+    """
 
     def __init__(
         self,
         switches: Switches,
         clock: Callable[[], datetime],
-        changed: Callable[[Verb, Record, Actor], None],
+        changed: Changed,
     ) -> None:
         self.switches = switches
         self.clock = clock
         self.changed = changed
         self.tables = {category: Table() for category in CATEGORIES}
+        self.views = Views(switches, self.tables)
         self.cursors: dict[str, Place] = {}  # every cursor given out
         self._ids = itertools.count(1001)
         self._etags = itertools.count(0x2B44)
 
     # --- reading ---
 
-    def find(self, category: str, key: str, *, deleted: bool = False) -> Record:
+    def find(self, category: str, key: str, *, deleted: bool = False, within: Member | None = None) -> Record:
         """The record of this id; raises Problem (404) when it is not there, or deleted and not asked for."""
         record = self.tables[category].rows.get(int(key)) if key.isascii() and key.isdigit() else None
-        if record is None or (record.deleted and not deleted):
+        if record is None or (record.deleted and not deleted) or not _is_within(record, within):
             raise not_found()
         return record
 
-    def by_reference(self, category: str, namespace: str, key: str) -> Record | None:
+    def by_reference(
+        self, category: str, namespace: str, key: str, *, within: Member | None = None
+    ) -> Record | None:
         """The living record with this external reference."""
-        return self.tables[category].taken.get(("reference", *rules.reference_key(namespace, key)))
+        record = self.tables[category].taken.get(("reference", *rules.reference_key(namespace, key)))
+        return record if record and _is_within(record, within) else None
 
     def page(
         self,
@@ -101,13 +81,16 @@ class Store:
         cursor: str | None = None,
         since: datetime | None = None,
         deleted: bool = False,
+        within: Member | None = None,
         wanted: Callable[[Record], bool] = lambda record: True,
     ) -> tuple[list[Record], str | None]:
         """One page in the order of (updatedUtc, id) and the next page's cursor; `since` is inclusive.
 
+        `within` leaves the records of one project, contact or company.
+
         Raises Problem (400) for a cursor that was never given out, or starts again (PS32).
         """
-        rows = self.tables[category].ordered()
+        rows = self.tables[category].ordered(within)
         start = bisect_left(rows, (since, 0), key=place) if since else 0
         if cursor is not None:
             if cursor in self.cursors:
@@ -128,18 +111,36 @@ class Store:
 
     # --- writing ---
 
-    def create(self, category: str, body: Mapping[str, Any], actor: Actor) -> tuple[Record, bool]:
-        """A new record and True; with PS4 "existing" the one in its way and False, unchanged.
+    def create(
+        self, category: str, body: Mapping[str, Any], actor: Actor, *, project: str | None = None
+    ) -> tuple[Record, bool]:
+        """A new record and True; the one in its way and False, unchanged, as PS4 and PS24 say.
 
-        Raises Problem: 400 for refused fields, 409 for a known reference or e-mail address.
+        `project` is the one whose prospect this becomes. Raises Problem: 400 for refused fields, 409 for what
+        another record holds: a reference, an e-mail address, both ends of a link, a seat among the prospects.
         """
-        given = self._cleaned(category, body, actor)
-        new = rules.settled(category, rules.blank(category), given, merge_references=False)
-        rules.require_something(category, new)
-        in_the_way = self._in_the_way(category, new, None)
-        if in_the_way and actor == "api" and self.switches.ps4 == "existing":
+        given = self._cleaned(category, body, actor, "create")
+        if project is not None:
+            given["projectId"] = project
+        new = self._new(category, given, actor)
+        key, in_the_way = self._in_the_way(category, new, None)
+        if in_the_way and actor == "api" and self._gives_existing(key):
             return in_the_way, False
         return self._insert(category, new, actor), True
+
+    def _new(self, category: str, given: Fields, actor: Actor) -> Fields:
+        new = rules.settled(category, schemas.blank(category), given, merge_references=False)
+        schemas.require_something(category, new, by_api=actor == "api")
+        return new
+
+    def _gives_existing(self, key: Key) -> bool:
+        match key[0]:
+            case "seat":
+                return self.switches.ps24 == "existing"
+            case "ends":
+                return False
+            case _:
+                return self.switches.ps4 == "existing"
 
     def update(
         self, record: Record, body: Mapping[str, Any], actor: Actor, *, etag: str | None = None
@@ -149,26 +150,30 @@ class Store:
         Raises Problem: 400 for refused fields, 409 when another holds the reference or address, 412 for a
         stale `etag` (PS3).
         """
-        return self._write(record, self._cleaned(record.category, body, actor), actor, etag)
+        return self._write(record, self._cleaned(record.category, body, actor, "update"), actor, etag)
 
     def _write(self, record: Record, given: Fields, actor: Actor, etag: str | None) -> bool:
         self._check_etag(record, etag)
-        if record.category == "link":
-            given = {name: value for name, value in given.items() if name in ("jobTitle", "isPrimary")}
-        merge = self.switches.ps19 == "merge" and actor == "api"
+        merge = self.switches.ps19 == "merge" and actor == "api" and record.category in ("contact", "company")
         new = rules.settled(record.category, record.fields, given, merge_references=merge)
         if new == record.fields and not record.deleted:
             return False
         self._refuse_taken(record.category, new, record)
-        if record.category == "link" and new["isPrimary"]:
-            self._unset_other_primary(record)
+        self._check_ends(new, record.fields)
         self._commit(record, new, "updated", actor)
         return True
 
-    def delete(self, record: Record, actor: Actor, *, etag: str | None = None) -> None:
-        """Soft-delete a record: its reference and its address are free again."""
+    def delete(
+        self,
+        record: Record,
+        actor: Actor,
+        *,
+        etag: str | None = None,
+        verb: Literal["deleted", "removed"] = "deleted",
+    ) -> None:
+        """Soft-delete a record, or remove a prospect: what it held is free again."""
         self._check_etag(record, etag)
-        self._commit(record, record.fields, "deleted", actor)
+        self._commit(record, record.fields, verb, actor)
 
     def restore(self, record: Record, actor: Actor) -> None:
         """Undo a delete; raises Problem (409) when another took its reference or address meanwhile."""
@@ -216,9 +221,7 @@ class Store:
         own = {"namespace": reference[0], "id": reference[1]}
         given["externalRefs"] = rules.distinct([*given.get("externalRefs", held), own])
         if target is None:
-            new = rules.settled(category, rules.blank(category), given, merge_references=False)
-            rules.require_something(category, new)
-            return self._insert(category, new, "api"), "created"
+            return self._insert(category, self._new(category, given, "api"), "api"), "created"
         action: Action = "revived" if target.deleted else "updated"
         self._write(target, given, "api", etag)
         return target, action
@@ -239,17 +242,37 @@ class Store:
     def _deleted_with(self, category: str, reference: tuple[str, str]) -> Record | None:
         key: Key = ("reference", *rules.reference_key(*reference))
         return next(
-            (r for r in reversed(self.tables[category].ordered()) if r.deleted and key in _keys(r.fields)),
+            (r for r in reversed(self.tables[category].ordered()) if r.deleted and key in keys_of(r)),
             None,
         )
 
     def _cleaned(
-        self, category: str, body: Mapping[str, Any], actor: Actor, *, upsert: bool = False
+        self,
+        category: str,
+        body: Mapping[str, Any],
+        actor: Actor,
+        write: schemas.Write = "update",
+        *,
+        upsert: bool = False,
     ) -> Fields:
-        given = rules.cleaned(rules.schema(category, 100 if self.switches.ps34 == "400" else None), body)
+        limit = 100 if self.switches.ps34 == "400" else None
+        checks = schemas.writable(category, write, by_api=actor == "api", tag_limit=limit)
+        if (category, write, actor) == ("project", "update", "api") and "classification" in body:
+            checks = self._with_classification(checks)
+        given = cleaned(checks, body)
         if upsert or actor == "person" or self.switches.ps20 == "all":
             return rules.with_normal_phones(given)
         return given
+
+    def _with_classification(self, checks: Mapping[str, Check]) -> Mapping[str, Check]:
+        """PATCH of a project's classification: ignored, accepted or refused (PS5)."""
+        match self.switches.ps5:
+            case "400":
+                raise invalid(classification="The classification field can not be written.")
+            case "accepted":
+                return {**checks, "classification": schemas.schema("project")["classification"]}
+            case _:
+                return checks
 
     def _check_etag(self, record: Record, etag: str | None) -> None:
         if not etag or etag == "*" or record.etag in (tag.strip() for tag in etag.split(",")):
@@ -259,60 +282,63 @@ class Store:
             raise Problem(412, detail, kind="/help/precondition-failed")
         raise Problem(409, detail)
 
-    def _in_the_way(self, category: str, new: Fields, own: Record | None) -> Record | None:
+    def _in_the_way(self, category: str, new: Fields, own: Record | None) -> tuple[Key, Record | None]:
         taken = self.tables[category].taken
-        return next((taken[key] for key in _keys(new) if key in taken and taken[key] is not own), None)
+        found = ((key, taken[key]) for key in keys(category, new) if key in taken)
+        return next(((key, record) for key, record in found if record is not own), ((), None))
 
     def _refuse_taken(self, category: str, new: Fields, own: Record | None) -> None:
-        if self._in_the_way(category, new, own):
-            raise Problem(409, f"A {category} with the same external reference or email already exists.")
+        key, in_the_way = self._in_the_way(category, new, own)
+        if in_the_way is None:
+            return
+        match key[0]:
+            case "seat":
+                raise Problem(409, "already_in_prospects")
+            case "ends":
+                raise Problem(409, "The contact and the company are already linked.")
+            case _:
+                raise Problem(409, f"A {category} with the same external reference or email already exists.")
+
+    def _check_ends(self, new: Fields, present: Fields) -> None:
+        """What a link, a prospect or a property names must be there."""
+        for name, other in (("contactId", "contact"), ("companyId", "company"), ("projectId", "project")):
+            if new.get(name) is None or new[name] == present.get(name):
+                continue
+            try:
+                self.find(other, new[name])
+            except Problem:
+                raise invalid(**{name: f"The {name} field names no {other}."}) from None
 
     def _insert(self, category: str, new: Fields, actor: Actor) -> Record:
         self._refuse_taken(category, new, None)
-        if category == "link":
-            self._check_link(new)
+        self._check_ends(new, {})
         now = self.now()
         record = Record(category, next(self._ids), new, created=now, updated=now)
-        self.tables[category].rows[record.id] = record
         self._commit(record, new, "created", actor, at=now)
         return record
 
     def _commit(
         self, record: Record, new: Fields, change: Verb, actor: Actor, *, at: datetime | None = None
     ) -> None:
-        table = self.tables[record.category]
-        for key in [key for key in _keys(record.fields) if table.taken.get(key) is record]:
-            del table.taken[key]
+        table, before = self.tables[record.category], record.fields
+        table.leave(record)
         record.fields, record.updated, record.change = new, at or self.now(), change
-        record.deleted = record.updated if change == "deleted" else None
+        record.deleted = record.updated if change in ("deleted", "removed") else None
         record.origin = "api" if actor == "api" else "ui"
-        record.etag = f'W/"{base64.b64encode(struct.pack(">Q", next(self._etags))).decode()}"'
-        if not record.deleted:
-            table.taken.update(dict.fromkeys(_keys(new), record))
-        table.order = None
-        self.changed(change, record, actor)
-
-    # --- links ---
-
-    def _check_link(self, new: Fields) -> None:
-        for name, category in (("contactId", "contact"), ("companyId", "company")):
-            try:
-                self.find(category, new[name])
-            except Problem:
-                raise invalid(**{name: f"The {name} field names no {category}."}) from None
+        record.etag = self.etag()
+        table.enter(record)
+        if record.category == "link" and new["isPrimary"] and not record.deleted:
+            self._unset_other_primary(record)
+        self.changed(change, record, actor, before)
 
     def _unset_other_primary(self, link: Record) -> None:
-        for other in self.links(contactId=link.fields["contactId"]):
+        for other in self.views.links("contactId", link.fields["contactId"]):
             if other is not link:
                 other.fields = {**other.fields, "isPrimary": False}
 
-    def links(self, **ends: str) -> list[Record]:
-        """The living links with these ends (contactId=…, companyId=…), the primary ones first."""
-        rows = self.tables["link"].rows.values()
-        found = [
-            r for r in rows if not r.deleted and all(r.fields[name] == key for name, key in ends.items())
-        ]
-        return sorted(found, key=lambda link: not link.fields["isPrimary"])
+    def etag(self) -> str:
+        """A version that no other has: `W/"` + base64 of an 8-byte counter + `"`."""
+        return f'W/"{base64.b64encode(struct.pack(">Q", next(self._etags))).decode()}"'
 
     # --- how records read ---
 
@@ -328,78 +354,20 @@ class Store:
                 return now.replace(microsecond=0)
 
     def time(self, at: datetime) -> str:
-        """A time as the vendor writes it: 2026-05-18T20:22:36.9590000Z."""
-        decimals = {7: f".{at.microsecond:06}0", 3: f".{at.microsecond // 1000:03}", 0: ""}
-        return f"{at:%Y-%m-%dT%H:%M:%S}{decimals[self.switches.ps29]}Z"
+        """A time as the vendor writes it."""
+        return self.views.time(at)
 
     def view(self, record: Record) -> dict[str, Any]:
-        """A record as the API gives it (models Contact, Company; ref GET links)."""
-        match record.category:
-            case "contact":
-                own = self._contact(record)
-            case "company":
-                own = self._company(record)
-            case _:
-                own = {name: record.fields[name] for name in ("contactId", "companyId", "jobTitle")}
-        return {
-            "id": str(record.id),
-            **own,
-            "createdUtc": self.time(record.created),
-            "updatedUtc": self.time(record.updated),
-            "deletedUtc": self.time(record.deleted) if record.deleted else None,
-            "etag": record.etag,
-            "changeType": _CHANGE[record.change],
-            "changeOrigin": record.origin,
-        }
+        """A record as the API gives it."""
+        return self.views.of(record)
 
-    def _contact(self, record: Record) -> dict[str, Any]:
-        f = record.fields
-        shown = ("externalRefs", "firstName", "lastName", "email", "phone", "linkedInUrl")
-        links = [*self._ends(record, "contactId", "companyId", "company")]
-        return {
-            "uri": uri(record),
-            **{name: f[name] for name in shown},
-            "emails": [{**entry, "isPrimary": entry["address"] == f["email"]} for entry in f["emails"]],
-            "phones": [{**entry, "isPrimary": entry["number"] == f["phone"]} for entry in f["phones"]],
-            **{name: f[name] for name in ("primaryLanguage", "tags", "strategy")},
-            "primaryCompanyId": next((end["id"] for end in links if end["isPrimary"]), None),
-            "companies": links,
-            "profilePictureUrl": None,
-        }
-
-    def _company(self, record: Record) -> dict[str, Any]:
-        shown = ("externalRefs", "name", "countryCode", "domain", "homepageUrl")
-        return {
-            "uri": uri(record),
-            **{name: record.fields[name] for name in shown},
-            "contacts": [*self._ends(record, "companyId", "contactId", "contact")],
-            **{name: record.fields[name] for name in ("linkedInUrl", "strategy", "tags")},
-            "profilePictureUrl": None,
-        }
-
-    def _ends(self, record: Record, here: str, there: str, category: str) -> Iterator[dict[str, Any]]:
-        names = ("name",) if category == "company" else ("firstName", "lastName", "email")
-        for link in self.links(**{here: str(record.id)}) if self.tables["link"].rows else ():
-            end = self.tables[category].rows[int(link.fields[there])]
-            if not end.deleted:
-                yield {
-                    "id": str(end.id),
-                    "uri": uri(end),
-                    **{name: end.fields[name] for name in names},
-                    "jobTitle": link.fields["jobTitle"],
-                    "isPrimary": bool(link.fields["isPrimary"]),
-                }
+    def content(self, record: Record) -> dict[str, Any] | None:
+        """A record as its users see it, without times and etag; None when it is deleted."""
+        if record.deleted:
+            return None
+        unseen = {"isPrimary": bool(record.fields["isPrimary"])} if record.category == "link" else {}
+        return content({**self.view(record), **unseen}, VOLATILE)
 
 
-def uri(record: Record) -> str:
-    """An opaque deep link."""
-    return f"https://app.propstreet.com/network/{_PLURAL[record.category]}/{record.id}"
-
-
-def _keys(fields: Fields) -> list[Key]:
-    keys: list[Key] = [
-        ("reference", *rules.reference_key(r["namespace"], r["id"])) for r in fields.get("externalRefs", ())
-    ]
-    if fields.get("email"):
-        keys.append(("email", fields["email"].casefold()))
-    return keys
+def _is_within(record: Record, within: Member | None) -> bool:
+    return within is None or record.fields[within[0]] == within[1]

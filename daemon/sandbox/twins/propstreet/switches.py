@@ -8,8 +8,8 @@ from typing import Literal
 class Switches:
     """How this twin decides the open points; change a field at any time, also while it runs.
 
-    PS5, PS6, PS24 and PS28 speak of projects, prospects and notes, which this twin does not have. PS16 (order
-    of deliveries) is `twin.faults.delivery`; PS23 is the parameter `revive`; PS31 has no alternative.
+    PS16 (order of deliveries) is `twin.faults.delivery`; PS23 is the parameter `revive`; PS31 (pictures) has no
+    alternative; the files of PS28 are not there at all.
     """
 
     ps1: Literal["type", "event"] = "type"  # key of the event's name in a webhook
@@ -17,6 +17,10 @@ class Switches:
     ps3: Literal[412, 409] = 412  # answer to a stale If-Match
     ps4: Literal["conflict", "existing"] = (
         "conflict"  # POST of a known reference or e-mail: 409, or 200 with it
+    )
+    ps5: Literal["ignored", "accepted", "400"] = "ignored"  # classification in PATCH of a project
+    ps6: Literal["data", "top", "deleted"] = (
+        "data"  # a removed prospect: prospect.updated with `action` in data or beside it; prospect.deleted
     )
     ps7: Literal["optional", "required"] = "optional"  # If-Match on PATCH of a link; required: 428 without
     ps8: Literal["plain", "network"] = "plain"  # find-duplicates at /companies or at /network/companies
@@ -34,11 +38,13 @@ class Switches:
     ps20: Literal["all", "upsert"] = "all"  # which writes bring phones to E.164
     ps21: Literal["update_only", "create_only"] = "update_only"  # what create_only=true means in an upsert
     ps22: bool = False  # companies have the upsert, too
+    ps24: Literal["409", "existing"] = "409"  # the same contact again as a prospect: 409, or 200 with it
     ps25: Literal["listed", "hidden"] = "listed"  # deleted records in lists with include_deleted
     ps26: Literal["minute", "three", "sliding", "pat"] = (
         "minute"  # 600/min; + 20/s, 10,800/h; sliding; 60/min
     )
     ps27: int | None = 3600  # life of a token, seconds; None: no expires_in (and an hour)
+    ps28: Literal[10_000, 50_000] = 10_000  # longest note, characters
     ps29: Literal[7, 3, 0] = 7  # decimals of a time's seconds
     ps30: bool = True  # DELETE of records is there
     ps32: Literal["400", "restart"] = "400"  # an invalid or old cursor

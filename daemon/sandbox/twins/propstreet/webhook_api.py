@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from daemon.sandbox.twins.propstreet.api import BASE, numbers_as_text, paged
+from daemon.sandbox.twins.propstreet.answers import BASE, numbers_as_text, paged
 from daemon.sandbox.twins.propstreet.gate import answer, decoded
 from daemon.sandbox.twins.propstreet.problems import Problem, invalid, not_found
 from daemon.sandbox.twins.propstreet.store import Store

@@ -110,13 +110,15 @@ class Webhooks:
         self.all[hook.id] = hook
         return hook
 
-    def emit(self, event: str, data: dict[str, Any], at: str) -> None:
-        """Queue one event for every active webhook that asked for it; `data` is the resource as it reads."""
+    def emit(self, event: str, data: dict[str, Any], at: str, *, action: str | None = None) -> None:
+        """Queue one event for every active webhook that asked for it; `data` is the resource as it reads.
+
+        `action` is what an update was, where there is a word for it ("removed").
+        """
         hooks = [hook for hook in self.all.values() if hook.active and event in hook.events]
         if not hooks:
             return
-        thin = {"id": data["id"]} if self.switches.ps2 == "thin" else data
-        body = msgspec.json.encode({self.switches.ps1: event, "timestamp": at, "data": thin})
+        body = msgspec.json.encode(self._envelope(event, data, at, action))
         event_id = f"msg_{self.faults.random.getrandbits(96):024x}"
         for hook in hooks:
             waits = self.faults.copies()
@@ -126,6 +128,15 @@ class Webhooks:
             hook.deliveries.append(delivery)
             hook.waiting += [Due(delivery, wait, counts=i == 0) for i, wait in enumerate(waits)]
             self._start(hook)
+
+    def _envelope(self, event: str, data: dict[str, Any], at: str, action: str | None) -> dict[str, Any]:
+        """A webhook's body: PS1 names the event, PS2 cuts the data, PS6 says where an action stands."""
+        if self.switches.ps2 == "thin":
+            data = {name: data[name] for name in ("id", "projectId") if name in data}
+        told = {} if action is None else {"action": {"type": action}}
+        if self.switches.ps6 == "top":
+            return {self.switches.ps1: event, "timestamp": at, "data": data, **told}
+        return {self.switches.ps1: event, "timestamp": at, "data": {**data, **told}}
 
     # --- sending ---
 

@@ -198,9 +198,13 @@ def crm_form(
 
 
 def v1_form(
-    contact: Contact, customer_id: str, labels: Mapping[str, str], switches: Switches
+    contact: Contact,
+    customer_id: str,
+    labels: Mapping[str, str],
+    relations: Mapping[str, Any],
+    switches: Switches,
 ) -> dict[str, Any]:
-    """The full record of page GetContacts; `labels` gives the label of each custom field."""
+    """The full record of page GetContacts; `labels` gives the label of each custom field, `relations` the homes."""
     form: dict[str, Any] = {"contactId": contact.id, "customerId": customer_id}
     for path in SHAPES[contact.kind].fields:
         if path not in _NOT_IN_V1:
@@ -215,9 +219,7 @@ def v1_form(
         "createdAt": render(contact.created_at, switches),
         "changedAt": render(contact.changed_at, switches),
         "presentAccommodation": None,
-        "buyerOnObjects": [],
-        "sellerOnObjects": [],
-        "interestOnObjects": [],
+        **relations,
     }
     return without_nulls(form) if switches.vs19 == "left_out" else form
 
@@ -248,6 +250,11 @@ def render(at: datetime, switches: Switches) -> str:
         text = local.isoformat(timespec="microseconds")
         return f"{text[:26]}0{text[26:]}"
     return re.sub(r"\.?0+$", "", local.strftime("%Y-%m-%dT%H:%M:%S.%f"))
+
+
+def wall_clock(at: datetime) -> str:
+    """Swedish time without decimals and offset, as v1 gives the times of viewings."""
+    return at.astimezone(SWEDEN).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def moment(text: str) -> datetime:

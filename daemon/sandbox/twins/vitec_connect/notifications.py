@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import aiohttp
@@ -24,6 +24,10 @@ _OLD_RELATIONS = {"Buyer", "Seller", "Speculator"}
 _BODY_ONLY = {"data", "destinationId", "sourceIds"}
 
 
+Related = tuple[str, str | None] | None
+"""The id and the type of what a notification is also about; None where there is nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """One thing to tell; `relations` are (id, type) pairs, relId1 first, `sources` the ids merged away."""
@@ -32,7 +36,7 @@ class Notification:
     event: Event
     id: str | None = None
     subtype: str | None = None
-    relations: tuple[tuple[str, str | None], ...] = ()
+    relations: tuple[Related, ...] = ()
     data: dict[str, Any] | None = None
     sources: tuple[str, ...] = ()
 
@@ -40,8 +44,9 @@ class Notification:
         """The query string and the body in one of the two documented forms."""
         body: Pairs = {"name": name, "type": self.type, "event": self.event, "customerId": customer_id}
         body |= {"id": self.id, "subtype": self.subtype}
-        for place, (related, kind) in enumerate(self.relations, 1):
-            body |= {f"relId{place}": related, f"relType{place}": kind}
+        for place, related in enumerate(self.relations, 1):
+            if related is not None:
+                body |= {f"relId{place}": related[0], f"relType{place}": related[1]}
         if self.data is not None:
             body["data"] = self.data
         if self.sources:
@@ -64,6 +69,14 @@ class Notification:
         return {key if old == "subtype" else old: value for old, value in body.items()} | {key: subtype}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a subscription's filter looks at: an estate's status by its notification name, and whether it is marketed."""
+
+    status: str | None
+    advertised: bool
+
+
 @dataclass(slots=True, eq=False)
 class Subscription:
     """Who is told what; made by Vitec's staff on request, so the API has no call for it."""
@@ -73,12 +86,22 @@ class Subscription:
     form: Form | None  # None: as VS1 says at the time
     transport: Transport | None  # None: as VS2 says at the time
     types: frozenset[str] | None
+    statuses: frozenset[str] | None = None
+    advertised_only: bool = False
     waiting: list[Notification] = field(default_factory=list)
     worker: asyncio.Task[None] | None = None
 
     def wants(self, kind: str) -> bool:
         """Whether this type of notification is subscribed to."""
         return self.types is None or kind in self.types
+
+    def covers(self, standing: Standing | None) -> bool:
+        """Whether an estate in this standing is within the filter."""
+        if standing is None:
+            return False
+        return (self.statuses is None or standing.status in self.statuses) and (
+            standing.advertised or not self.advertised_only
+        )
 
 
 class Notifier:
@@ -105,10 +128,23 @@ class Notifier:
         form: Form | None = None,
         transport: Transport | None = None,
         types: Collection[str] | None = None,
+        statuses: Collection[str] | None = None,
+        advertised_only: bool = False,
     ) -> Subscription:
-        """Add a receiver; form and transport come from VS1 and VS2 unless given, types None is every type."""
+        """Add a receiver; form and transport come from VS1 and VS2 unless given, types None is every type.
+
+        `statuses` (notification names) and `advertised_only` narrow what is told of estates and projects.
+        """
         chosen = None if types is None else frozenset(types)
-        found = Subscription(url, name, form, transport, chosen)
+        found = Subscription(
+            url,
+            name,
+            form,
+            transport,
+            chosen,
+            None if statuses is None else frozenset(statuses),
+            advertised_only,
+        )
         self.subscriptions.append(found)
         return found
 
@@ -117,6 +153,25 @@ class Notifier:
         for subscription in self.subscriptions:
             if subscription.wants(notification.type):
                 self._enqueue(subscription, notification)
+
+    def publish_estate(
+        self, notification: Notification, before: Standing | None, after: Standing | None
+    ) -> None:
+        """Tell of an estate as each filter sees it; None is an estate that is not there.
+
+        One that is no longer marketed is a Remove to a subscription of marketed ones (VS7). One that leaves
+        the statuses is told to nobody, or as a Remove by VS6.
+        """
+        removal = replace(notification, event="Remove", data=None)
+        for subscription in self.subscriptions:
+            if not subscription.wants(notification.type):
+                continue
+            if subscription.covers(after):
+                self._enqueue(subscription, notification)
+            elif subscription.covers(before):
+                unmarketed = subscription.advertised_only and after is not None and not after.advertised
+                if after is None or unmarketed or self._switches.vs6 == "remove":
+                    self._enqueue(subscription, removal)
 
     def publish_merge(self, subtype: str, destination: str, sources: Sequence[str]) -> None:
         """Tell a merge; without Merge (VS34) it shows as Remove of the sources and an Update."""

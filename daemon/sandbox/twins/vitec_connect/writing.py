@@ -12,6 +12,7 @@ from daemon.sandbox.twins.vitec_connect.contacts import Contact, Kind, dialled, 
 from daemon.sandbox.twins.vitec_connect.switches import Switches
 
 INVALID = "The request is invalid."
+NO_PERSON = "Uppgift om personen krävs"
 NO_CHANNEL = "Epostadress, telefonnummer (bostad eller arbete) eller mobilnummer måste anges."
 OBTAIN_THROUGH = (
     "Interest",
@@ -48,11 +49,14 @@ class Field:
     label: str = ""
     holds: type | tuple[type, ...] = str
     fixed: bool = False  # blank or null never changes it
+    choices: tuple[str, ...] = ()  # an enum: its names in the order of its numbers
+    least: int = 0  # only said in the words about the limit
+    required: str = ""  # the words when it is missing or blank
 
 
 _ALL_TAKE = {
     "contactId": Field("", 40, "Kontaktid"),
-    "customerId": Field("", 40, "Kundid"),
+    "customerId": Field("", 40, "Kundid", required="Kundid krävs"),
     "otherPhone": Field("telephone.other", 17, "Övrigt telefonnummer"),
     "address.streetAddress": Field("address.streetAddress", 68, "Gatuaddress"),
     "address.zipCode": Field("address.zipCode", 15, "Postnummer"),
@@ -77,7 +81,7 @@ FIELDS: dict[Kind, dict[str, Field]] = {
         "approval": Field("approval", holds=bool),
         "approvalDate": Field("approvalDate"),
         "gdprApprovalDate": Field("gdprApprovalDate"),
-        "obtainThrough": Field("obtainThrough", holds=(str, int)),
+        "obtainThrough": Field("obtainThrough", holds=(str, int), choices=OBTAIN_THROUGH),
         **_ALL_TAKE,
     },
     "company": {
@@ -118,61 +122,110 @@ class Sent:
 def read_body(kind: Kind, body: object, switches: Switches) -> Sent:
     """Check a body as Vitec does; names without regard to case, unknown ones ignored. Raises RefusedError."""
     if not isinstance(body, dict):
-        raise RefusedError(400, state={"contact": ["Uppgift om personen krävs"]})
-    given = {str(name).lower(): value for name, value in body.items()}
-    groups = frozenset(group for group in ("email", "address") if isinstance(given.get(group), dict))
-    for group in groups:
-        given |= {f"{group}.{str(part).lower()}": value for part, value in given[group].items()}
-    fields = FIELDS[kind]
-    values = {name: given[name.lower()] for name in fields if name.lower() in given}
-    if switches.vs22 == "cut":
-        values = {name: _cut(value, fields[name].limit) for name, value in values.items()}
-    complaints = {
-        _state_key(n): text for n, v in values.items() if (text := _complaint(n, v, fields[n], switches))
-    }
-    if not str(values.get("customerId") or "").strip():
-        complaints["contact.CustomerId"] = "Kundid krävs"
+        raise RefusedError(400, state={"contact": [NO_PERSON]})
+    sent, complaints = parse_body(kind, body, switches, "contact")
+    refuse(complaints)
+    return sent
+
+
+def parse_body(
+    kind: Kind, body: Mapping[str, Any], switches: Switches, prefix: str
+) -> tuple[Sent, dict[str, str]]:
+    """What a body holds, and what Vitec says against it by the key of modelState."""
+    values, complaints = read_fields(body, FIELDS[kind], switches, prefix)
+    given = spread(body)
     categories = given.get("categoryids") or []
     if not (isinstance(categories, list) and all(isinstance(category, str) for category in categories)):
-        complaints["contact.CategoryIds"] = "Kategorier måste vara en lista med id"
+        complaints[f"{prefix}.CategoryIds"] = "Kategorier måste vara en lista med id"
+    own = (lowered(given.get("coordinate")), lowered(given.get("customfield")))
+    return Sent(kind, values, groups_of(given), categories, *own), complaints
+
+
+def read_fields(
+    body: Mapping[str, Any], rules: Mapping[str, Field], switches: Switches, prefix: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of a body by the name of their rule ("email.emailAddress"), and the complaints.
+
+    Enum numbers come out as names (VS25), texts over their limit cut where VS22 says so.
+    """
+    given = spread(body)
+    values = {name: given[name.lower()] for name in rules if name.lower() in given}
+    if switches.vs22 == "cut":
+        values = {name: _cut(value, rules[name].limit) for name, value in values.items()}
+    complaints = {
+        _state_key(prefix, name): text
+        for name, rule in rules.items()
+        if (text := _complaint(values.get(name), rule, switches) or _missing(name, rule, given))
+    }
+    for name, rule in rules.items():
+        value = values.get(name)
+        if rule.choices and isinstance(value, int) and 0 <= value < len(rule.choices):
+            values[name] = rule.choices[value]
+    return values, complaints
+
+
+def refuse(complaints: Mapping[str, str]) -> None:
+    """Raises RefusedError (400) when there are any."""
     if complaints:
         raise RefusedError(400, state={name: [text] for name, text in complaints.items()})
-    if isinstance(values.get("obtainThrough"), int):
-        values["obtainThrough"] = OBTAIN_THROUGH[values["obtainThrough"]]
-    return Sent(
-        kind, values, groups, categories, _object(given.get("coordinate")), _object(given.get("customfield"))
+
+
+def spread(body: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value of nested objects by its path in lower case, the objects themselves too."""
+    flat: dict[str, Any] = {}
+    for name, value in body.items():
+        path = f"{prefix}{str(name).lower()}"
+        flat[path] = value
+        if isinstance(value, dict):
+            flat |= spread(value, f"{path}.")
+    return flat
+
+
+def groups_of(given: Mapping[str, Any], prefix: str = "") -> frozenset[str]:
+    """Which of the nested objects of a person or company were sent."""
+    return frozenset(
+        group for group in ("email", "address") if isinstance(given.get(f"{prefix}{group}"), dict)
     )
 
 
-def _complaint(name: str, value: Any, rule: Field, switches: Switches) -> str | None:
+def lowered(value: object) -> dict[str, Any] | None:
+    """An object with its names in lower case, None for anything else."""
+    return {str(name).lower(): inner for name, inner in value.items()} if isinstance(value, dict) else None
+
+
+def _missing(name: str, rule: Field, given: Mapping[str, Any]) -> str | None:
+    group = name.rpartition(".")[0].lower()
+    value = given.get(name.lower())
+    blank = value is None or (isinstance(value, str) and not value.strip())
+    within = not group or isinstance(given.get(group), dict)
+    return rule.required if rule.required and blank and within else None
+
+
+def _complaint(value: Any, rule: Field, switches: Switches) -> str | None:
     if value is None:
         return None
     fits = isinstance(value, rule.holds) and isinstance(value, bool) == (rule.holds is bool)
     if not fits:
-        return "Värdet har fel typ"
+        return rule.required if rule.holds is dict else "Värdet har fel typ"
     if rule.limit is not None and len(value) > rule.limit:
-        return f"{rule.label} måste vara mellan 0 och {rule.limit} tecken"
-    if name == "obtainThrough" and not _is_choice(value, switches):
+        return f"{rule.label} måste vara mellan {rule.least} och {rule.limit} tecken"
+    if rule.choices and not _is_choice(value, rule.choices, switches):
         return "Värdet finns inte i listan"
     return None
 
 
-def _is_choice(value: str | int, switches: Switches) -> bool:
+def _is_choice(value: str | int, choices: tuple[str, ...], switches: Switches) -> bool:
     if isinstance(value, int):
-        return switches.vs25 == "name_or_number" and 0 <= value < len(OBTAIN_THROUGH)
-    return value in OBTAIN_THROUGH
+        return switches.vs25 == "name_or_number" and 0 <= value < len(choices)
+    return value in choices
 
 
 def _cut(value: Any, limit: int | None) -> Any:
     return value[:limit] if isinstance(value, str) and limit else value
 
 
-def _state_key(name: str) -> str:
-    return ".".join(["contact", *(part[0].upper() + part[1:] for part in name.split("."))])
-
-
-def _object(value: object) -> dict[str, Any] | None:
-    return {str(name).lower(): inner for name, inner in value.items()} if isinstance(value, dict) else None
+def _state_key(prefix: str, name: str) -> str:
+    return ".".join([prefix, *(part[0].upper() + part[1:] for part in name.split("."))])
 
 
 def changes(sent: Sent, switches: Switches) -> dict[str, Any]:
@@ -221,36 +274,3 @@ def same_name_and_channel(sent: Sent, contact: Contact) -> bool:
         (number := dialled(sent.filled(name))) and number == dialled(contact.fields.get(fields[name].path))
         for name in _CHECKED_PHONES[sent.kind]
     )
-
-
-_LEAD_REQUIRES = {
-    "firstname": "Förnamn krävs",
-    "lastname": "Efternamn krävs",
-    "message": "Meddelande krävs",
-    "typeid": "Typ krävs",
-}
-
-
-def person_of_lead(body: object, customer_id: str) -> dict[str, Any]:
-    """The UpdatePerson body in a Lead/Person body (page Service/Contact/Lead/Person). Raises RefusedError."""
-    lead = _object(body) or {}
-    if missing := {
-        name: text for name, text in _LEAD_REQUIRES.items() if not str(lead.get(name) or "").strip()
-    }:
-        raise RefusedError(400, state={f"lead.{name}": [text] for name, text in missing.items()})
-    phones = _object(lead.get("telephone")) or {}
-    taken = (
-        "firstname",
-        "lastname",
-        "socialsecuritynumber",
-        "isforeignsocialsecuritynumber",
-        "address",
-        "email",
-    )
-    return {name: lead[name] for name in taken if name in lead} | {
-        "customerId": customer_id,
-        "telePhone": phones.get("home"),
-        "workPhone": phones.get("work"),
-        "cellPhone": phones.get("cell"),
-        "otherPhone": phones.get("other"),
-    }

@@ -1,0 +1,150 @@
+"""Polls of Vitec's estates: the list of changes for what they are, and a look at each for who is interested in it.
+
+A speculator's level moves no date at Vitec. So the estates in sale are read again every interval, within a share of
+the limit, and all others once in a while.
+"""
+
+import asyncio
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Final
+
+from daemon.domain.streams import VITEC, record_stream, relation_id
+from daemon.domain.times import vendor_time
+from daemon.ingest.polls import Poller
+from daemon.ingest.relations import relations_of_estate
+from daemon.ingest.removals import removed
+from daemon.mappings.estate_statuses import odd_statuses
+from daemon.mappings.vitec_property import property_in
+from daemon.processor import ONCE_A_DAY, Tenant
+from daemon.storage import views, working
+from daemon.storage.appender import Item
+from daemon.storage.views import Estate
+from daemon.storage.working import Cursor, source_of
+from daemon.vendors.limiter import Priority
+from daemon.vendors.vitec_connect.client import EstateReference, VitecConnectClient
+
+SHARE: Final = 0.5
+"""The part of Vitec's windows that looking at estates again may take."""
+
+AT_ONCE: Final = 4
+
+
+class EstatePoller(Poller):
+    """What both polls of estates do: read one whole, with its property and its relations, and append what was seen."""
+
+    closed_for = ONCE_A_DAY
+
+    def __init__(self, tenant: Tenant, client: VitecConnectClient, category: str) -> None:
+        every = tenant.settings.vitec.poll_interval
+        super().__init__(tenant, source_of(VITEC, category), VITEC, every=every)
+        self._client = client
+
+    async def look_at(self, cursor: Cursor, kind: str, estate: str, listed: str | None = None) -> int:
+        """Read one estate and who is interested in it; the number of calls that it took, as far as it can be told."""
+        started = self.at.appender.head
+        payload = await self._client.estate(kind, estate)
+        if payload is None:
+            stream = record_stream("project", VITEC, estate)
+            await self.at.appender.append([removed(self.at, stream, VITEC, listed or str(started))])
+            return 1
+        items: list[Item] = [self.read(cursor, "project", estate, payload, started, kind=kind, listed=listed)]
+        part = property_in(payload)
+        if part is not None:
+            items.append(self.read(cursor, "property", estate, part, started, kind=kind))
+        await self.at.appender.append(items)
+        return 1 + await self._relations(cursor, estate, payload)
+
+    async def _relations(self, cursor: Cursor, estate: str, payload: bytes) -> int:
+        if self.at.settings.sync.prospects == "off":
+            return 0
+        started = self.at.appender.head
+        found = await relations_of_estate(self.at, self._client, estate, payload)
+        items: list[Item] = []
+        for contact, relation in found.items():
+            record = relation_id(estate, contact)
+            stream = record_stream("prospect", VITEC, record)
+            items.append(
+                removed(self.at, stream, VITEC, str(started))
+                if relation is None
+                else self.read(cursor, "prospect", record, relation, started)
+            )
+        await self.at.appender.append(items)
+        return 2 * -(-len(found) // 20)
+
+
+class VitecEstatePoller(EstatePoller):
+    """Vitec's list of changed estates, then each of those in full."""
+
+    def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
+        super().__init__(tenant, client, "project")
+
+    async def start(self) -> None:
+        """Compare Vitec's list of statuses with ours: the sync reads them by name and by number (S33)."""
+        odd = odd_statuses(await self._client.statuses())
+        if odd:
+            self._log.warning("poll.odd_statuses", ids=odd)
+
+    async def poll(self, cursor: Cursor) -> None:
+        """The list from the cursor on, then what of it has to be read."""
+        listed = await self._client.estates(self.since(cursor), self.at.settings.sync.estate_types)
+        said = {record_stream("project", VITEC, each.id): each.changed_at for each in listed}
+        async with self.at.connection() as conn:
+            streams = await working.to_read(conn, self.tenant, said, self.at.clock())
+        due = deque(each for each in listed if record_stream("project", VITEC, each.id) in streams)
+        await asyncio.gather(*(self._read(cursor, due) for _ in range(AT_ONCE)))
+        newest = max((each.changed_at for each in listed if each.changed_at), key=_time, default=None)
+        if newest is not None and cursor.cursor is not None and _time(newest) < _time(cursor.cursor):
+            newest = None
+        async with self.at.connection() as conn:
+            await working.move_cursor(conn, self.tenant, self.source, newest)
+
+    async def _read(self, cursor: Cursor, due: deque[EstateReference]) -> None:
+        while due:
+            each = due.popleft()
+            await self.look_at(cursor, each.kind, each.id, each.changed_at or None)
+
+
+class VitecRelationPoller(EstatePoller):
+    """The estates in sale, each once in an interval or as often as the share allows; the others once in a while."""
+
+    def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
+        super().__init__(tenant, client.at(Priority.AUDIT), "prospect")
+        self._round: deque[Estate] = deque()
+        self._began = 0
+
+    async def tick(self) -> bool:
+        """Go on with the round; it is complete when every estate that was due at its beginning was looked at."""
+        now = self.at.clock()
+        async with self.at.connection() as conn:
+            cursor = await working.open_cursor(conn, self.tenant, self.source, now)
+            if not self._round:
+                self._began = self.at.appender.head
+                audited = now - timedelta(seconds=self.at.settings.sync.reconcile_interval)
+                self._round.extend(await views.estates_to_look_at(conn, self.tenant, audited))
+        calls = self._calls()
+        while self._round and calls > 0:
+            estate = self._round[0]
+            calls -= await self.look_at(cursor, estate.kind, estate.external_id)
+            self._round.popleft()
+        if not self._round:
+            async with self.at.connection() as conn:
+                await working.complete_cursor(conn, self.tenant, self.source, self._began, self.at.clock())
+        return False
+
+    async def poll(self, cursor: Cursor) -> None:
+        """Nothing: a round may take several ticks."""
+
+    def _calls(self) -> float:
+        """How many calls this tick may take."""
+        limits = self.at.settings.vitec.limits
+        rates = ((limits.per_minute, 60.0), (limits.per_hour, 3600.0))
+        return min((SHARE * self.every * most / span for most, span in rates if most), default=1e9)
+
+
+_LONG_AGO: Final = datetime.min
+
+
+def _time(text: str) -> datetime:
+    time = vendor_time(text)
+    return _LONG_AGO if time is None else time.replace(tzinfo=None)

@@ -1,0 +1,150 @@
+"""Leads at the open port: read, checked as a whole, stored, and only then answered.
+
+The same lead on the same Swedish day is one event, so whoever posts it twice is answered with the first one's id.
+"""
+
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from daemon.domain.errors import VendorError
+from daemon.domain.events import LEAD_RECEIVED, NewEvent, Reading, encode
+from daemon.domain.settings import Secret
+from daemon.domain.streams import LEAD, derived_id, entity_stream
+from daemon.mappings import leads
+from daemon.mappings.leads import FieldError, InvalidLead, Lead, LeadKind, NotJson
+from daemon.mappings.privacy import without_national_ids
+from daemon.processor import Tenant
+from daemon.telemetry import log
+
+STOCKHOLM: Final = ZoneInfo("Europe/Stockholm")
+FRESH: Final = 60.0
+"""Seconds for which a list of lead sources is given again without asking Vitec."""
+
+Source = tuple[str, str]
+"""Id and name of a lead source."""
+
+Sources = Callable[[], Awaitable[list[Source]]]
+"""Asks Vitec for one customer's lead sources; raises VendorError."""
+
+
+class LeadReceiver:
+    """Takes leads in for the tenant of the Vitec customer that they name."""
+
+    def __init__(
+        self, tenants: Mapping[str, Tenant], sources: Mapping[str, Sources], token: Secret | None
+    ) -> None:
+        self._tenants = {
+            tenant.settings.vitec.customer_id: tenant
+            for tenant in tenants.values()
+            if tenant.settings.vitec.product == "connect"
+        }
+        self._sources = sources
+        self._token = token.reveal().encode() if token is not None else None
+        self._known: dict[str, tuple[float, list[Source]]] = {}
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Our own interface, and the two of Vitec's that a form may post to."""
+        router.add_post("/lead", self.lead)
+        for path in ("/lead-sources", "/lead_sources", "/lead"):
+            router.add_get(path, self.lead_sources)
+        router.add_post("/Interest/SendInterestAndContactOnEstate", self.interest)
+        router.add_post("/Advertising/Estate/{customerId}/{estateId}/FinalPriceWatched", self.final_price)
+
+    async def lead(self, request: web.Request) -> web.Response:
+        """A valuation lead."""
+        return await self._receive("lead", request)
+
+    async def interest(self, request: web.Request) -> web.Response:
+        """An interest in an estate, with the contact who has it."""
+        return await self._receive("interest", request)
+
+    async def final_price(self, request: web.Request) -> web.Response:
+        """Somebody who wants to know an estate's final price."""
+        return await self._receive("final_price", request, dict(request.match_info))
+
+    async def lead_sources(self, request: web.Request) -> web.Response:
+        """The lead sources of one customer, or of all; of an unknown one there are none."""
+        self._authorise(request)
+        customer = request.query.get("customer_id")
+        found: list[Source] = []
+        for name, tenant in self._tenants.items():
+            if customer in (None, "", name):
+                try:
+                    found += await self._ask(tenant)
+                except VendorError as error:
+                    log.warning("ingest.no_lead_sources", tenant=tenant.name, reason=type(error).__name__)
+                    answer = {"status": "ERROR", "message": "Vitec could not be asked; try again"}
+                    return web.json_response(answer, status=502)
+        return web.json_response([{"id": key, "name": words} for key, words in found])
+
+    async def _ask(self, tenant: Tenant) -> list[Source]:
+        asked, known = self._known.get(tenant.name, (-FRESH, []))
+        if time.monotonic() - asked >= FRESH:
+            known = await self._sources[tenant.name]()
+            self._known[tenant.name] = (time.monotonic(), known)
+        return known
+
+    async def _receive(
+        self, kind: LeadKind, request: web.Request, path: dict[str, str] | None = None
+    ) -> web.Response:
+        self._authorise(request)
+        body = await request.read()
+        try:
+            tenant, kept, lead = self._read(kind, body, path or {})
+        except NotJson as error:
+            return web.json_response({"status": "ERROR", "message": str(error)}, status=400)
+        except InvalidLead as error:
+            detail = [{"loc": list(each.loc), "msg": each.msg} for each in error.errors]
+            return web.json_response({"detail": detail}, status=422)
+        event = event_of(tenant, kind, kept, lead, path)
+        await tenant.appender.append([event])
+        return web.json_response({"status": "OK", "message": str(event.event_id)})
+
+    def _read(self, kind: LeadKind, body: bytes, path: Mapping[str, str]) -> tuple[Tenant, bytes, Lead]:
+        """Whose lead it is, and what of it is kept."""
+        lead = leads.parse(kind, body, path=path)
+        tenant = self._tenants.get(lead.customer_id)
+        if tenant is None:
+            raise InvalidLead((FieldError(_CUSTOMER[kind], "unknown customer"),))
+        if tenant.options.store_national_ids:
+            return tenant, body, lead
+        kept = without_national_ids(body)
+        return tenant, kept, leads.parse(kind, kept, path=path)
+
+    def _authorise(self, request: web.Request) -> None:
+        if self._token is None:
+            return
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+            raise web.HTTPUnauthorized(text="a token is needed", headers={"WWW-Authenticate": "Bearer"})
+
+
+_CUSTOMER: Final[Mapping[LeadKind, tuple[str, ...]]] = {
+    "lead": ("body", "customer", "customer_id"),
+    "interest": ("body", "updatePerson", "customerId"),
+    "final_price": ("path", "customerId"),
+}
+
+
+def event_of(
+    tenant: Tenant, kind: LeadKind, kept: bytes, lead: Lead, path: dict[str, str] | None
+) -> NewEvent:
+    """The event of a lead: equal after parsing, on the same day in Sweden, is the same one."""
+    received = tenant.clock()
+    day = received.astimezone(STOCKHOLM).date().isoformat()
+    event_id = derived_id(tenant.name, LEAD, kind, day, lead.canonical.hex())
+    return NewEvent(
+        event_id=event_id,
+        stream=entity_stream(LEAD, str(event_id)),
+        type=LEAD_RECEIVED,
+        origin=LEAD,
+        occurred_at=received,
+        data=kept,
+        meta=encode(Reading(via="lead", kind=kind, query=path)),
+        correlation_id=event_id,
+    )

@@ -1,0 +1,66 @@
+"""What a merge at a vendor moves: the counterpart of the merged record, and of every record that joins it (V12)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from daemon.domain.events import Decision, EntityHeld, RecordsMerged
+from daemon.domain.streams import VITEC, other
+from daemon.policies.plan import NOTHING, Context, Plan
+from projections.entity import Entity
+
+MERGED: Final = "merged"
+"""The hold of a record whose counterpart and the heir's now stand for one."""
+
+Record = tuple[str, str]
+"""Category and external id at Vitec: the only vendor that merges."""
+
+
+def heir_of(entity: Entity, kin: Mapping[str, Entity]) -> Record | None:
+    """The record at Vitec that took the place of this entity's, because it, or what it joins, was merged away."""
+    side = entity.sides.get(VITEC)
+    if side is None:
+        return None
+    if side.into is not None:
+        return (entity.category, side.into) if side.gone is not None else None
+    if _into(kin) is None or entity.category not in ("prospect", "link"):
+        return None
+    return entity.category, _joined_name(entity.category, _parts(entity, kin))
+
+
+def follow(entity: Entity, context: Context) -> Plan:
+    """Close the record with a pointer to its heir; its counterpart goes there, if there is room.
+
+    Propstreet has no documented merge: where both had a counterpart, the source's stays and is held.
+    """
+    side, heir, far = entity.sides[VITEC], context.heir, other(VITEC)
+    joined = side.into is None
+    if heir is None and not joined:
+        return NOTHING  # the heir was never seen: the notification has asked for a read of it
+    if heir is not None and heir.busy():
+        return Plan(wait_for=(heir.id,))
+    record = heir_of(entity, context.kin)
+    assert record is not None
+    crowded = heir is not None and far in entity.sides and far in heir.sides
+    parts = _parts(entity, context.kin) if joined else None
+    merged = RecordsMerged(entity.id, VITEC, side.record, record[1], moved=not crowded, parts=parts)
+    events: list[tuple[str, Decision]] = [(entity.id, merged)]
+    if crowded and heir is not None:
+        detail = f"two {far} records now stand for one at Vitec; merge them there by hand"
+        names = (f"{far}:{entity.sides[far].record}", f"{far}:{heir.sides[far].record}")
+        events.append((entity.id, EntityHeld(entity.id, MERGED, detail, f"{MERGED}:{record[1]}", names)))
+    return Plan(tuple(events), (entity,) if heir is None else (entity, heir))
+
+
+def _into(kin: Mapping[str, Entity]) -> str | None:
+    sides = (each.sides[VITEC] for each in kin.values() if VITEC in each.sides)
+    return next((side.into for side in sides if side.into is not None and side.gone is not None), None)
+
+
+def _parts(entity: Entity, kin: Mapping[str, Entity]) -> dict[str, str]:
+    """What the heir joins: the same, with the merged contact's heir in its place."""
+    return {**entity.sides[VITEC].parts, "contact": _into(kin) or ""}
+
+
+def _joined_name(category: str, parts: Mapping[str, str]) -> str:
+    """How Vitec's relations and links are named here: by what they join, for Vitec gives them no id."""
+    return f"{parts['project' if category == 'prospect' else 'company']}:{parts['contact']}"
