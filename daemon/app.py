@@ -12,11 +12,15 @@ import aiohttp
 from aiohttp import web
 
 from daemon.deliver import Deliverer, PropstreetTarget, VitecConnectTarget
-from daemon.domain.errors import ConfigError, DatabaseUnreachable
+from daemon.deliver.vitec_hub import VitecHubTarget
+from daemon.domain.capabilities import available
+from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable
 from daemon.domain.settings import Limits, Settings, TenantSettings
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
 from daemon.ingest.http import Receiver
+from daemon.ingest.hub import VitecHubFetcher, VitecHubPoller
+from daemon.ingest.joined import PropstreetNotePoller, VitecLinkPoller, VitecNotePoller
 from daemon.ingest.leads import LeadReceiver
 from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, VitecConnectPoller
 from daemon.policies.plan import direction
@@ -33,6 +37,7 @@ from daemon.telemetry import log
 from daemon.vendors.limiter import Limiter
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
+from daemon.vendors.vitec_hub.client import VitecHubClient
 
 DRAIN: Final = 9.0
 """Seconds for what is under way when the daemon is told to stop."""
@@ -73,8 +78,11 @@ def warnings(settings: Settings) -> list[str]:
         found.append("http.lead_token: without it anybody who reaches /lead can post a lead")
     for tenant in settings.tenants:
         if tenant.vitec.product == "hub":
-            found.append(f"tenants[{tenant.name}]: nothing is synced with Vitec Next (Hub) by this version")
-        if tenant.vitec.webhook_secret is None:
+            found.append(
+                f"tenants[{tenant.name}]: of Vitec Next (Hub) only estates are read, and nothing is written;"
+                " all else is not available there"
+            )
+        elif tenant.vitec.webhook_secret is None:
             found.append(
                 f"tenants[{tenant.name}].vitec.webhook_secret: without it no notification is taken in"
             )
@@ -136,9 +144,14 @@ WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
     VitecConnectPoller: (POLLS,),
     VitecEstatePoller: (POLLS,),
     VitecRelationPoller: (POLLS,),
+    VitecLinkPoller: (POLLS,),
+    VitecNotePoller: (POLLS,),
+    PropstreetNotePoller: (POLLS,),
     PropstreetPoller: (POLLS,),
     PropstreetProspectPoller: (POLLS,),
+    VitecHubPoller: (POLLS,),
     VitecConnectFetcher: (VIEWS,),
+    VitecHubFetcher: (VIEWS,),
     PropstreetFetcher: (VIEWS,),
 }
 
@@ -154,7 +167,7 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
             appender = Appender(pool, each.name)
             await appender.start()
             stack.push_async_callback(appender.stop)
-            tenants[each.name] = Tenant(each, settings.mode, pool, appender, utc_now)
+            tenants[each.name] = Tenant(available(each), settings.mode, pool, appender, utc_now)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         vendors = {name: Vendors(tenant.settings, session) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
@@ -225,21 +238,38 @@ class Vendors:
         self.propstreet = _propstreet(settings, session)
 
     async def lead_sources(self) -> list[tuple[str, str]]:
-        """The customer's lead sources as (id, name)."""
+        """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
+        if isinstance(self.vitec, VitecHubClient):
+            raise NotWritable("Vitec Next (Hub) has no call for leads")
         return [(source.id, source.name) for source in await self.vitec.lead_sources()]
 
 
 def _services(tenant: Tenant, vendors: Vendors) -> list[Service]:
     """One tenant's stages, upstream first."""
     vitec, propstreet = vendors.vitec, vendors.propstreet
-    if tenant.settings.vitec.product == "hub":
-        return [Projector(tenant)]
+    if isinstance(vitec, VitecHubClient):
+        return _hub_services(tenant, vitec, propstreet)
     return [
         *_polls(tenant, vitec, propstreet),
         VitecConnectFetcher(tenant, vitec),
         PropstreetFetcher(tenant, propstreet),
         Reactor(tenant),
         Deliverer(tenant, {"vitec": VitecConnectTarget(vitec), "propstreet": PropstreetTarget(propstreet)}),
+        Projector(tenant),
+    ]
+
+
+def _hub_services(tenant: Tenant, vitec: VitecHubClient, propstreet: PropstreetClient) -> list[Service]:
+    """The same stages with a tenant of the Hub, of which only estates are known."""
+    polls: list[Service] = []
+    if direction(tenant.settings.sync, "project") != "off":
+        polls = [VitecHubPoller(tenant, vitec), PropstreetPoller(tenant, propstreet, "project")]
+    return [
+        *polls,
+        VitecHubFetcher(tenant, vitec),
+        PropstreetFetcher(tenant, propstreet),
+        Reactor(tenant),
+        Deliverer(tenant, {"vitec": VitecHubTarget(), "propstreet": PropstreetTarget(propstreet)}),
         Projector(tenant),
     ]
 
@@ -260,11 +290,24 @@ def _polls(tenant: Tenant, vitec: VitecConnectClient, propstreet: PropstreetClie
         ]
     if direction(sync, "prospect") != "off":
         polls += [VitecRelationPoller(tenant, vitec), PropstreetProspectPoller(tenant, propstreet)]
+    if direction(sync, "link") != "off":
+        polls += [VitecLinkPoller(tenant, vitec), PropstreetPoller(tenant, propstreet, "link")]
+    if direction(sync, "note") != "off":
+        polls += [VitecNotePoller(tenant, vitec), PropstreetNotePoller(tenant, propstreet)]
     return polls
 
 
-def _vitec(settings: TenantSettings, session: aiohttp.ClientSession) -> VitecConnectClient:
+def _vitec(settings: TenantSettings, session: aiohttp.ClientSession) -> VitecConnectClient | VitecHubClient:
     vitec = settings.vitec
+    if vitec.product == "hub":
+        return VitecHubClient(
+            session,
+            vitec.base_url,
+            vitec.customer_id,
+            vitec.username,
+            vitec.password.reveal(),
+            _limiter(vitec.limits),
+        )
     return VitecConnectClient(
         session,
         vitec.base_url,

@@ -50,10 +50,8 @@ class Reactor(Polite):
 
     async def tick(self) -> bool:
         """Decide for the entities of the next page of events, and for those that completed polls may settle."""
-        if (
-            self.at.options.categories or self.at.options.company_categories
-        ) and not self.at.options.catalogue:
-            return False  # which categories may be written is not known yet
+        if self._awaits_catalogue():
+            return False
         async with self.at.connection() as conn, snapshot(conn):
             upto = await views.position(conn, self.tenant)
             after = await working.checkpoint(conn, self.tenant, self.name)
@@ -66,6 +64,13 @@ class Reactor(Polite):
             async with self.at.connection() as conn:
                 await working.move_checkpoint(conn, self.tenant, self.name, events[-1].position)
         return len(events) == PAGE
+
+    def _awaits_catalogue(self) -> bool:
+        """Which categories may be written is not known yet; a product without contacts has none to tell of."""
+        options = self.at.options
+        if self.at.settings.vitec.product != "connect" or options.catalogue:
+            return False
+        return bool(options.categories or options.company_categories)
 
     async def _touched(self, conn: Connection, events: Iterable[Event]) -> set[str]:
         """The entities that some events are about, and those that waited for one of them."""
@@ -100,7 +105,8 @@ class Reactor(Polite):
         entities += await self._joining(conn, entities)
         since = await self._read_since(conn, entities, cursors)
         kin = await self._kin(conn, entities)
-        refused = await views.refused_fields(conn, self.tenant, PROBED) if entities else frozenset()
+        probed = any(entity.category in PROBED for entity in entities)
+        refused = await views.refused_fields(conn, self.tenant, PROBED) if probed else frozenset()
         plans = []
         for entity in sorted(entities, key=lambda e: e.position):
             context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused, cursors)
@@ -126,7 +132,8 @@ class Reactor(Polite):
             keys += [key.replace("part:company:", "part:contact:", 1) for key in keys if ":company:" in key]
             if keys:
                 found |= set(await views.dependents(conn, self.tenant, sorted(JOINING), keys, linked=merged))
-        return await views.entities(conn, self.tenant, found - {entity.id for entity in entities})
+        found -= {entity.id for entity in entities}
+        return await views.entities(conn, self.tenant, found) if found else []
 
     async def _kin(self, conn: Connection, entities: Sequence[Entity]) -> dict[str, dict[str, Entity]]:
         """Per entity the entities that it joins, by the category that its own record names."""
@@ -137,9 +144,11 @@ class Reactor(Polite):
             for part, record in side.parts.items()
             for category in (("contact", "company") if (vendor, part) == (VITEC, "contact") else (part,))
         }
+        kin: dict[str, dict[str, Entity]] = {entity.id: {} for entity in entities}
+        if not asked:
+            return kin
         owners = await views.owners(conn, self.tenant, {record for _, _, record in asked})
         known = {e.id: e for e in await views.entities(conn, self.tenant, set(owners.values()))}
-        kin: dict[str, dict[str, Entity]] = {entity.id: {} for entity in entities}
         for name, part, record in sorted(asked, key=lambda row: (row[2][1] != VITEC, row)):
             if record in owners and owners[record] in known:
                 kin[name].setdefault(part, known[owners[record]])

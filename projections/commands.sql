@@ -19,6 +19,7 @@ CREATE TABLE commands (
 );
 CREATE INDEX commands_open ON commands (tenant, due_at, issued) WHERE state IN ('pending', 'unknown', 'flying');
 CREATE INDEX commands_stuck ON commands (tenant, state) WHERE state IN ('held', 'dead');
+CREATE INDEX commands_ignored ON commands (tenant, category) WHERE cardinality(unconfirmed) > 0;
 CREATE INDEX commands_entity ON commands (tenant, entity);
 
 -- name: delete

@@ -111,7 +111,9 @@ def joint_keys(category: str, parts: Mapping[str, str], side: Side) -> tuple[str
     """
     if not parts or category == "property":
         return ()
-    whole = "|".join(f"{part}:{record}" for part, record in sorted(parts.items()))
+    # a note on a prospect is one about its project and its contact
+    named = ((part, record) for part, record in sorted(parts.items()) if part != "prospect")
+    whole = "|".join(f"{part}:{record}" for part, record in named)
     if category != "note":
         return (f"parts:{whole}",)
     text = side.shadow["text"].value if "text" in side.shadow else None

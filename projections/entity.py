@@ -185,6 +185,8 @@ class Entity(msgspec.Struct, omit_defaults=True):
     hold: Hold | None = None
     tombstone: str | None = None
     lead: Lead | None = None
+    sources: list[str] = []
+    """The entities whose record was merged into this one's."""
 
     def changed(self, vendor: str, field: str) -> bool:
         """The present value of this side is not the one in its half of the base. Never by comparing values."""

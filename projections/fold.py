@@ -176,7 +176,7 @@ class Entities:
         observe(entity, side, observation_of(event, reading, content), rules)
         if side.head.event != accepted:
             side.flags, side.domain, side.labels = content.flags, content.domain, content.labels
-            side.parts = content.parts or side.parts
+            side.parts = {**side.parts, **content.parts}  # what a notification told besides stays
             side.into = None  # it is there, so it was not merged away
 
     def _receive(self, event: Event) -> None:
@@ -236,6 +236,9 @@ class Entities:
         source.tombstone, source.hold = f"merged into {merged.vendor}:{merged.destination}", None
         gone.into = merged.destination
         far = other(merged.vendor)
+        if heir is not source and source.id not in heir.sources:
+            heir.sources.append(source.id)
+            self._touch(heir, event)
         if merged.moved and heir is not source and far in source.sides and far not in heir.sides:
             heir.sides[far] = source.sides.pop(far)
             self.by_record[category, far, heir.sides[far].record] = heir.id
@@ -246,7 +249,6 @@ class Entities:
                 entity.pending.clear()
                 entity.blocked.clear()
             source.linked = None
-            self._touch(heir, event)
         return source
 
     def _absorb(self, survivor: Entity, younger: Entity, vendor: str, record: str) -> None:

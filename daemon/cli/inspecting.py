@@ -34,11 +34,13 @@ def history(
 ) -> None:
     """Every event of one entity, both vendors' and ours, oldest first.
 
-    REF is an entity's id, vitec:<id>, propstreet:<id>, an e-mail or an organisation number.
+    REF is an entity's id, vitec:<id> (a prospect's is <estateId>:<contactId>), propstreet:<id>, an e-mail, an
+    organisation number or a project's name; a lead's is the id that it was answered with, or an e-mail.
 
     \b
     Example:  toveis history contact kari@example.no
               toveis history company 800000009 --since "2h ago"
+              toveis history project "Fjordgata 12"
     """
     settings = load(config_file, secrets=False)
     chosen = tenant_of(settings, tenant)
@@ -100,7 +102,7 @@ def show(
         known = [event for event in events if until is None or event.recorded_at <= until]
         if not known:
             raise UsageError("nothing was known of it then")
-        return stories.picture(chosen.name, known, options_of(chosen))
+        return stories.picture(chosen.name, names[0], known, options_of(chosen))
 
     stories.print_picture(ask(settings, look), as_json=as_json)
 

@@ -1,18 +1,23 @@
 """The state of the daemon's work, as the database knows it."""
 
-from typing import Any
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 import msgspec
 
 from daemon.cli.times import shown
+from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
 from daemon.domain.settings import TenantSettings
 from daemon.storage import log, views, working
 from daemon.storage.connection import Connection
 
+WIDTH: Final = 80
+
 
 async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
-    """One tenant's stages, commands, holds and sources."""
+    """One tenant's stages, commands, holds and sources, and what its product lets us do."""
     head = await log.head(conn, tenant.name)
     folded = await views.position(conn, tenant.name)
     decided = await working.checkpoint(conn, tenant.name, "react")
@@ -34,13 +39,20 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
         },
         "subscription": {
             "propstreet": "configured" if tenant.propstreet.webhook_secret else "none: polls alone",
-            "vitec": "configured" if tenant.vitec.webhook_secret else "none: polls alone",
+            "vitec": _notifications(tenant),
         },
+        "capabilities": msgspec.to_builtins(CAPABILITIES[tenant.vitec.product]),
         "sources": {
             source: {"looked_at": cursor.looked_at, "complete": cursor.complete is not None}
             for source, cursor in cursors.items()
         },
     }
+
+
+def _notifications(tenant: TenantSettings) -> str:
+    if tenant.vitec.product == "hub":
+        return NOT_AT_THE_HUB
+    return "configured" if tenant.vitec.webhook_secret else "none: polls alone"
 
 
 def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -64,3 +76,16 @@ def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
             click.echo(f"  {source:<22} last looked at {shown(looked['looked_at'])} ({whole})")
         for vendor, words in state["subscription"].items():
             click.echo(f"  webhooks of {vendor:<11} {words}")
+        for line in capability_lines(state["capabilities"]):
+            click.echo(line)
+
+
+def capability_lines(capabilities: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """A compact table: category, whether it is read and written at Vitec, and why not, or how far."""
+    lines = []
+    for category, can in capabilities.items():
+        head = f"  {category:<9} {can['read']:<12} {can['write']:<12}  "
+        lines += textwrap.wrap(
+            head + can["why"], WIDTH, subsequent_indent=" " * len(head), drop_whitespace=True
+        )
+    return [f"  {'at Vitec':<9} {'read':<12} {'write':<12}  how far, or why not", *lines]

@@ -10,6 +10,7 @@ import msgspec
 from daemon.cli.times import shown
 from daemon.domain.errors import UntranslatablePayload, UsageError
 from daemon.domain.events import (
+    LEAD_RECEIVED,
     NOTIFIED,
     OBSERVED,
     CommandAttempted,
@@ -27,12 +28,13 @@ from daemon.domain.events import (
     FieldsAgreed,
     RecordRemoved,
     RecordsLinked,
+    RecordsMerged,
     RecordsUnlinked,
     decision_of,
     reading_of,
 )
 from daemon.domain.fields import Value, normal
-from daemon.domain.streams import VENDORS, entity_stream, other, parse_record_stream, record_stream
+from daemon.domain.streams import LEAD, VENDORS, entity_stream, other, parse_record_stream, record_stream
 from daemon.mappings.lens import Options
 from daemon.storage import log, views
 from daemon.storage.connection import Connection
@@ -42,6 +44,11 @@ from projections.provenance import provenance
 
 NAMES: Final = {"vitec": "Vitec", "propstreet": "Propstreet"}
 WAYS: Final = {"poll": "poll", "fetch": "read", "readback": "read back", "webhook": "webhook"}
+LEADS: Final = {
+    "lead": "a valuation lead",
+    "interest": "an interest in an estate",
+    "final_price": "a final-price watch",
+}
 
 
 # --- Finding ---
@@ -54,11 +61,20 @@ async def find(conn: Connection, tenant: str, category: str, ref: str) -> list[s
         [entity] = found
         return [entity.id, *await views.absorbed(conn, tenant, entity.id)]
     if not found:
-        raise UsageError(
-            f"no {category} matches {ref!r}; give an id, vitec:<id>, propstreet:<id>, or an e-mail"
-        )
+        raise UsageError(f"no {category} matches {ref!r}; give {_ways(category)}")
     lines = "".join(f"\n  {entity.id}  {_title(entity)}" for entity in found)
     raise UsageError(f"{len(found)} {category} records match; give one of these ids:{lines}")
+
+
+def _ways(category: str) -> str:
+    match category:
+        case "lead":
+            return "the id that it was answered with, or an e-mail"
+        case "project":
+            return "an id, vitec:<id>, propstreet:<id>, or a name"
+        case "prospect":
+            return "an id, vitec:<estateId>:<contactId>, or propstreet:<id>"
+    return "an id, vitec:<id>, propstreet:<id>, an e-mail or an organisation number"
 
 
 async def _entities(conn: Connection, tenant: str, category: str, ref: str) -> list[Entity]:
@@ -69,13 +85,31 @@ async def _entities(conn: Connection, tenant: str, category: str, ref: str) -> l
     resolved = await views.resolve(conn, tenant, ref)
     if resolved is not None:
         return [resolved] if resolved.category == category else []
-    keys = (
-        [f"email:{normal('email', ref)}"] if "@" in ref else [f"orgno:{normal('organisation_number', ref)}"]
-    )
-    return sorted(await views.with_keys(conn, tenant, category, keys), key=lambda entity: entity.id)
+    return sorted(await _named(conn, tenant, category, ref), key=lambda entity: entity.id)
+
+
+async def _named(conn: Connection, tenant: str, category: str, ref: str) -> list[Entity]:
+    """The entities that go by a name, an e-mail or a number."""
+    match category:
+        case "project":
+            return await views.projects_named(conn, tenant, ref)
+        case "lead":
+            email = normal("email", ref)
+            names = await views.leads_of(conn, tenant, email) if isinstance(email, str) else []
+            return await views.entities(conn, tenant, names)
+        case "contact" | "company":
+            key = (
+                f"email:{normal('email', ref)}"
+                if "@" in ref
+                else f"orgno:{normal('organisation_number', ref)}"
+            )
+            return await views.with_keys(conn, tenant, category, [key])
+    return []
 
 
 def _title(entity: Entity) -> str:
+    if entity.lead is not None:
+        return f"{LEADS.get(entity.lead.kind, entity.lead.kind)} of {shown(entity.lead.received_at)}"
     fields = provenance(entity)
     words = [fields[f].value for f in ("first_name", "last_name", "name") if f in fields and fields[f].value]
     records = [f"{vendor}:{side.record}" for vendor, side in sorted(entity.sides.items())]
@@ -85,10 +119,11 @@ def _title(entity: Entity) -> str:
 async def events_of(
     conn: Connection, tenant: str, category: str, names: Sequence[str], after: int
 ) -> list[Event]:
-    """Every event of an entity: of its own streams, and of the records that belong to it now."""
+    """Every event of an entity: of its own streams and its sources', and of the records that belong to it now."""
     entity = await views.resolve(conn, tenant, names[0])
     records = entity.sides.items() if entity is not None else ()
-    streams = [entity_stream(category, name) for name in names]
+    sources = entity.sources if entity is not None else ()
+    streams = [entity_stream(category, name) for name in (*names, *sources)]
     streams += [record_stream(category, vendor, side.record) for vendor, side in records]
     return await log.of_streams(conn, tenant, streams, after)
 
@@ -110,6 +145,7 @@ class Story:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._fields: dict[str, dict[str, Value]] = {}
+        self._flags: dict[str, tuple[str, ...]] = {}
 
     def line(self, event: Event) -> Line:
         """One event in words."""
@@ -122,7 +158,10 @@ class Story:
             return self._observed(event)
         if event.type == NOTIFIED:
             reading = reading_of(event)
-            return f"{NAMES[event.origin]} says: {reading.event or 'something changed'}"
+            merged = f" (merged into {reading.into})" if reading.into is not None else ""
+            return f"{NAMES[event.origin]} says: {reading.event or 'something changed'}{merged}"
+        if event.type == LEAD_RECEIVED:
+            return f"came in: {LEADS.get(reading_of(event).kind or LEAD, LEAD)}"
         return _decided(event)
 
     def _observed(self, event: Event) -> str:
@@ -138,7 +177,9 @@ class Story:
         overlap = " (set aside: it overlapped another read)" if reading.verdict != "accepted" else ""
         if content.removed:
             return f"{NAMES[event.origin]} ({way}): removed"
-        words = ", ".join(f"{_field(f)} {_value(v)}" for f, v in changes.items())
+        flags = [_flag(flag) for flag in content.flags if flag not in self._flags.get(event.stream, ())]
+        self._flags[event.stream] = content.flags
+        words = ", ".join([*(f"{_field(f)} {_value(v)}" for f, v in changes.items()), *flags])
         return f"{NAMES[event.origin]} ({way}): {words or 'nothing new'}{overlap}"
 
 
@@ -149,6 +190,11 @@ def _decided(event: Event) -> str:
             return f"linked vitec:{d.vitec} and propstreet:{d.propstreet} by {d.rule}"
         case RecordsUnlinked() as d:
             return f"link closed: {d.reason}"
+        case RecordsMerged() as d:
+            then = (
+                "what was linked with it follows" if d.moved else "both had a counterpart, so its own is held"
+            )
+            return f"{d.vendor}:{d.source} was merged into {d.vendor}:{d.destination}; {then}"
         case RecordRemoved() as d:
             return f"gone at {NAMES[event.origin]} ({d.evidence.replace('_', ' ')})"
         case FieldsAgreed() as d:
@@ -163,9 +209,12 @@ def _decided(event: Event) -> str:
         case CommandHeld() as d:
             return f"held for {NAMES[d.target]} ({d.reason}): {_list(d.want)}; {d.detail}"
         case CommandIssued() as d:
+            if d.category == LEAD:
+                return f"send on to {NAMES[d.target]}"
             verb = "create at" if d.record is None else "write to"
             words = ", ".join(f"{_field(f)} {_value(w.value)}" for f, w in d.want.items() if w.value)
-            return f"{verb} {NAMES[d.target]}: {words or _list(d.want)}"
+            why = "; ".join(sorted({w.rule for w in d.want.values() if w.rule}))
+            return f"{verb} {NAMES[d.target]}: {words or _list(d.want)}" + (f" ({why})" if why else "")
     return _outcome(event)
 
 
@@ -190,6 +239,12 @@ def _outcome(event: Event) -> str:
 
 def _field(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _flag(flag: str) -> str:
+    """A flag in words: the finer level or status at Vitec, or a word of its own."""
+    name, _, value = flag.partition(":")
+    return f"{_field(name)} {value}" if value else _field(name)
 
 
 def _list(names: Iterable[str]) -> str:
@@ -255,12 +310,12 @@ def _row(line: Line) -> dict[str, Any]:
 # --- Picture ---
 
 
-def picture(tenant: str, events: Sequence[Event], options: Options) -> dict[str, Any]:
+def picture(tenant: str, name: str, events: Sequence[Event], options: Options) -> dict[str, Any]:
     """The entity after these events: its records, its fields with their provenance, and both shadows."""
     entities = Entities(tenant, options)
     for event in events:
         entities.evolve(event)
-    entity = min(entities.by_id.values(), key=lambda e: e.seen)
+    entity = entities.resolve(name) or min(entities.by_id.values(), key=lambda e: e.seen)
     return {
         "entity": entity.id,
         "category": entity.category,
@@ -268,6 +323,8 @@ def picture(tenant: str, events: Sequence[Event], options: Options) -> dict[str,
         "linked_by": entity.rule,
         "hold": entity.hold.reason if entity.hold is not None else None,
         "tombstone": entity.tombstone,
+        "flags": [flag for _, side in sorted(entity.sides.items()) for flag in side.flags],
+        "lead": entity.lead,
         "fields": {field: msgspec.structs.asdict(p) for field, p in provenance(entity).items()},
         "shadows": {
             vendor: {
@@ -292,6 +349,13 @@ def print_picture(found: dict[str, Any], *, as_json: bool) -> None:
     for key, words in (("linked_by", "linked by"), ("hold", "held"), ("tombstone", "closed")):
         if found[key]:
             click.echo(f"{words}: {found[key]}")
+    if found["lead"] is not None:
+        lead = found["lead"]
+        state = "sent" if lead.sent is not None else "not at Vitec yet; see history"
+        click.echo(f"{LEADS.get(lead.kind, lead.kind)}, received {shown(lead.received_at)}: {state}")
+        return
+    if found["flags"]:
+        click.echo("noted: " + ", ".join(map(_flag, found["flags"])))
     table = Table(box=None, pad_edge=False)
     for column in ("field", "Vitec", "Propstreet", "from", "since"):
         table.add_column(column, overflow="fold", no_wrap=column in ("field", "from", "since"))

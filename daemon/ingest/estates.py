@@ -6,26 +6,27 @@ the limit, and all others once in a while.
 
 import asyncio
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from daemon.domain.errors import UntranslatablePayload
+from daemon.domain.settings import Limits
 from daemon.domain.streams import VITEC, record_stream, relation_id
 from daemon.domain.times import vendor_time
 from daemon.ingest.polls import Poller
 from daemon.ingest.relations import relations_of_estate
 from daemon.ingest.removals import removed
+from daemon.ingest.rounds import Rounds
 from daemon.mappings.estate_statuses import odd_statuses
 from daemon.mappings.vitec_property import property_in
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
 from daemon.storage.appender import Item
+from daemon.storage.connection import Connection
 from daemon.storage.views import Estate
 from daemon.storage.working import Cursor, source_of
 from daemon.vendors.limiter import Priority
 from daemon.vendors.vitec_connect.client import EstateReference, VitecConnectClient
-
-SHARE: Final = 0.5
-"""The part of Vitec's windows that looking at estates again may take."""
 
 AT_ONCE: Final = 4
 
@@ -49,7 +50,7 @@ class EstatePoller(Poller):
             await self.at.appender.append([removed(self.at, stream, VITEC, listed or str(started))])
             return 1
         items: list[Item] = [self.read(cursor, "project", estate, payload, started, kind=kind, listed=listed)]
-        part = property_in(payload)
+        part = _property(payload)
         if part is not None:
             items.append(self.read(cursor, "property", estate, part, started, kind=kind))
         await self.at.appender.append(items)
@@ -105,41 +106,32 @@ class VitecEstatePoller(EstatePoller):
             await self.look_at(cursor, each.kind, each.id, each.changed_at or None)
 
 
-class VitecRelationPoller(EstatePoller):
+class VitecRelationPoller(Rounds[Estate], EstatePoller):
     """The estates in sale, each once in an interval or as often as the share allows; the others once in a while."""
 
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, client.at(Priority.AUDIT), "prospect")
-        self._round: deque[Estate] = deque()
-        self._began = 0
 
-    async def tick(self) -> bool:
-        """Go on with the round; it is complete when every estate that was due at its beginning was looked at."""
-        now = self.at.clock()
-        async with self.at.connection() as conn:
-            cursor = await working.open_cursor(conn, self.tenant, self.source, now)
-            if not self._round:
-                self._began = self.at.appender.head
-                audited = now - timedelta(seconds=self.at.settings.sync.reconcile_interval)
-                self._round.extend(await views.estates_to_look_at(conn, self.tenant, audited))
-        calls = self._calls()
-        while self._round and calls > 0:
-            estate = self._round[0]
-            calls -= await self.look_at(cursor, estate.kind, estate.external_id)
-            self._round.popleft()
-        if not self._round:
-            async with self.at.connection() as conn:
-                await working.complete_cursor(conn, self.tenant, self.source, self._began, self.at.clock())
-        return False
+    async def due(self, conn: Connection, audited: datetime) -> list[Estate]:
+        """The estates of the next round."""
+        return await views.estates_to_look_at(conn, self.tenant, audited)
 
-    async def poll(self, cursor: Cursor) -> None:
-        """Nothing: a round may take several ticks."""
+    async def look(self, cursor: Cursor, each: Estate) -> int:
+        """Read an estate whole."""
+        return await self.look_at(cursor, each.kind, each.external_id)
 
-    def _calls(self) -> float:
-        """How many calls this tick may take."""
-        limits = self.at.settings.vitec.limits
-        rates = ((limits.per_minute, 60.0), (limits.per_hour, 3600.0))
-        return min((SHARE * self.every * most / span for most, span in rates if most), default=1e9)
+    @property
+    def limits(self) -> Limits:
+        """Vitec's."""
+        return self.at.settings.vitec.limits
+
+
+def _property(payload: bytes) -> bytes | None:
+    """The property behind an estate; none where its payload cannot be read, which its own observation shows."""
+    try:
+        return property_in(payload)
+    except UntranslatablePayload:
+        return None
 
 
 _LONG_AGO: Final = datetime.min

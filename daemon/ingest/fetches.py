@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from daemon.domain.errors import NotFound, UntranslatablePayload
 from daemon.domain.events import Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.ingest.removals import removed
-from daemon.mappings import lens
+from daemon.mappings import lens, propstreet_note
 from daemon.mappings.privacy import without_national_ids
 from daemon.mappings.vitec_link import links_in
-from daemon.mappings.vitec_note import note_of
 from daemon.mappings.vitec_property import property_in
 from daemon.mappings.vitec_relation import relations_in
 from daemon.processor import ONCE_A_DAY, Processor, Tenant
@@ -24,7 +21,7 @@ from daemon.storage.log import Read
 from daemon.storage.views import Need
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
-from daemon.vendors.vitec_connect.joined import relations_of
+from daemon.vendors.vitec_connect.joined import notes_of, relations_of
 
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
 
@@ -103,11 +100,22 @@ class PropstreetFetcher(Fetcher):
         if need.category == "prospect" and parent is None:
             return  # only the polls of the projects can tell where it belongs
         try:
-            payload = await self._client.read(need.category, need.external_id, parent=parent)
+            payload = (
+                await self._note(need)
+                if need.category == "note"
+                else await self._client.read(need.category, need.external_id, parent=parent)
+            )
         except NotFound:
-            await self.found(need, started, None)
-        else:
-            await self.found(need, started, payload)
+            payload = None
+        await self.found(need, started, payload)
+
+    async def _note(self, need: Need) -> bytes | None:
+        """A note is read with those of its owner."""
+        category = next(part for part in ("prospect", "contact", "company") if part in need.parts)
+        parent = need.parts.get("project") if category == "prospect" else None
+        rows = await self._client.notes(category, need.parts[category], parent=parent)
+        found = next((row for row in rows if row.id == need.external_id), None)
+        return None if found is None else propstreet_note.note_of(found.raw, **need.parts)
 
 
 class VitecConnectFetcher(Fetcher):
@@ -172,7 +180,8 @@ class VitecConnectFetcher(Fetcher):
         pairs = {(need.parts["project"], need.parts["contact"]): need for need in named}
         found = await relations_of(self._client, pairs, viewing=viewing)
         for pair, need in pairs.items():
-            await self.found(need, started, found[pair])
+            if pair in found:
+                await self.found(need, started, found[pair])
 
     async def _participants(self, estates: set[str]) -> dict[str, set[str]]:
         """Who came to a viewing, by estate (R6)."""
@@ -196,19 +205,10 @@ class VitecConnectFetcher(Fetcher):
     async def _notes(self, needs: Sequence[Need]) -> None:
         for contact in {need.parts["contact"]: None for need in needs if "contact" in need.parts}:
             started = self.at.appender.head
-            rows = {_noted.decode(row).id: row for row in await self._client.notes(contact)}
+            found = await notes_of(self._client, contact, self.at.options)
             for need in needs:
                 if need.parts.get("contact") == contact:
-                    row = rows.get(need.external_id)
-                    payload = None if row is None else note_of(contact, row, need.parts.get("project"))
-                    await self.found(need, started, payload)
-
-
-class _Noted(msgspec.Struct):
-    id: str
-
-
-_noted: Final = msgspec.json.Decoder(_Noted)
+                    await self.found(need, started, found.get(need.external_id))
 
 
 def _kind(need: Need) -> Kind:

@@ -1,5 +1,6 @@
 """Who is interested in an estate: Vitec tells it by contact, so an estate's list leads to the contacts' own rows."""
 
+from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.streams import VITEC, relation_id
 from daemon.mappings.vitec_relation import relations_in
 from daemon.processor import Tenant
@@ -15,11 +16,18 @@ async def relations_of_estate(
 
     Speculators and buyers are read in batches of 20, as few as the list allows.
     """
-    listed = relations_in(payload)
+    try:
+        listed = relations_in(payload)
+    except UntranslatablePayload:
+        return {}
     async with at.connection() as conn:
         known = await views.joined_records(conn, at.name, "prospect", VITEC, f"part:project:{estate}")
     before = [record.removeprefix(relation_id(estate, "")) for record in known]
     seen = set(listed.participants) if at.options.viewing_means_interested else set()
     contacts = list(dict.fromkeys((*listed.interests, *listed.buyers, *before, *sorted(seen))))
     found = await relations_of(client, [(estate, each) for each in contacts], viewing={estate: seen})
-    return {each: found[estate, each] for each in contacts if found[estate, each] or each in before}
+    return {
+        each: found[estate, each]
+        for each in contacts
+        if (estate, each) in found and (found[estate, each] is not None or each in before)
+    }

@@ -118,7 +118,7 @@ def _named(fields: Mapping[str, Any], estate_types: Collection[str]) -> list[Nam
             named = _records("project", [(record, None)], ESTATES[subtype])
         case "project" if "Project" in estate_types:
             named = _records("project", [(record, None)], "Project")
-        case "estatecontact" if subtype in RELATIONS:
+        case "estatecontact" if subtype in RELATIONS and _in_scope(fields, estate_types):
             named = _relation(str(fields.get("relid1", "")), str(fields.get("relid2", "")))
         case "note":
             named = _note(record, str(fields.get("relid1", "")), str(fields.get("relid2", "")))
@@ -142,6 +142,12 @@ def _merged(fields: Mapping[str, Any]) -> list[Named]:
     gone = [str(source) for source in (sources if isinstance(sources, list) else [])]
     category, kind = CONTACTS["person"]
     return _records(category, [(heir, None), *((source, heir) for source in gone if source != heir)], kind)
+
+
+def _in_scope(fields: Mapping[str, Any], estate_types: Collection[str]) -> bool:
+    """Whether a relation may be about an estate that is synced; a project's type is not told."""
+    kind = ESTATES.get(str(fields.get("reltype1", "")).lower())
+    return kind is None or kind in estate_types
 
 
 def _relation(estate: str, contact: str) -> list[Named]:

@@ -3,19 +3,22 @@
 Of estates nothing can be written. Projects (multi-unit) have PUT CRM/Project, which takes the name and, if
 the operator switched it on, four statuses (S35); what it does to parts that are left out is unknown, so that
 it always gets the whole of what is there.
+
+A payload with the key `hub` is an estate of Vitec Next (Norway). The Hub shares no field's name with Connect:
+the few that public clients of it read are read here, and nothing is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Raw, Struct
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.fields import UNMAPPED, Value, blank, plain_number
 from daemon.domain.times import vendor_time
 from daemon.mappings.amounts import Number, amount
-from daemon.mappings.estate_statuses import Disagreement, EstateStatus, Unknown, fields_of, found
+from daemon.mappings.estate_statuses import Disagreement, EstateStatus, Unknown, fields_of, found, spelt
 from daemon.mappings.lens import RECORD, Content, Hold, Lens, Options, Patch, Seen, Text
 
 LONGEST_NAME = 200
@@ -23,6 +26,12 @@ LONGEST_NAME = 200
 
 PROJECT = "project"
 """The flag of a multi-unit project, the only kind that can be written (H9)."""
+
+HUB = "hub"
+"""The flag of an estate at Vitec Next (Hub), where nothing can be written."""
+
+STATUS = "estate_status:"
+"""Begins the flag that tells the status at Vitec, which says more than a classification (S36)."""
 
 WRITABLE = ("Coming", "Running", "Resting", "Soldout")
 """The statuses that PUT CRM/Project takes."""
@@ -39,10 +48,11 @@ class Status(Struct, frozen=True):
 
 
 class Assignment(Struct, frozen=True):
-    """The assignment: the status, and the estate's number in the broker's books."""
+    """The assignment: the status, the estate's number in the broker's books, and who builds a project."""
 
     status: Status | None = None
     estatenumber: str | int | None = None
+    producer: Any = None
 
 
 class Coordinate(Struct, frozen=True):
@@ -68,9 +78,6 @@ class BaseInformation(Struct, frozen=True, rename="camel"):
     object_address: Address | None = None
     property_unit_designation: str | None = None
     sensitive_business: bool | None = None
-    sale_start: Any = None
-    preliminary_access: Any = None
-    producer: Any = None
 
 
 class EstatePrice(Struct, frozen=True):
@@ -95,8 +102,30 @@ class AdvertiseOn(Struct, frozen=True, rename="camel"):
     hide_address: bool | None = None
 
 
+class HubAddress(Struct, frozen=True):
+    """An address at the Hub, in the vendor's spelling."""
+
+    streetAdress: str | None = None  # noqa: N815 - with one d, as the vendor sends it
+    city: str | None = None
+
+
+class HubEstate(Struct, frozen=True, rename="camel"):
+    """An estate of Vitec Next, as far as anybody describes it.
+
+    That 40 to 48 are sold or taken over is stated; that such a number stands in `status` is not.
+    """
+
+    address: HubAddress | None = None
+    assignment_num: str | int | None = None
+    status: Any = None
+
+
 class Estate(Struct, frozen=True, rename="camel"):
-    """The mapped part of an estate's or a project's payload."""
+    """The mapped part of an estate's or a project's payload.
+
+    `sales_start_date` and `moving_in` only go back with a project: that the call takes them as `saleStart` and
+    `preliminaryAccess`, and the assignment's `producer` as its own, follows from the names alone.
+    """
 
     estate_id: str
     date_changed: str | None = None
@@ -107,6 +136,14 @@ class Estate(Struct, frozen=True, rename="camel"):
     advertise_on: AdvertiseOn | None = None
     commission_type: str | int | None = None
     marketed_as: Any = None
+    sales_start_date: Any = None
+    moving_in: Any = None
+    hub: HubEstate | None = None
+
+
+def hub_estate_of(estate: str, detail: bytes) -> bytes:
+    """Put an estate of the Hub together: what the Hub says of it, which leaves its id out, under that id."""
+    return msgspec.json.encode({"estateId": estate, "hub": Raw(detail)})
 
 
 def name_of(estate: Estate) -> str:
@@ -119,8 +156,7 @@ def name_of(estate: Estate) -> str:
         base.property_unit_designation,
         _text(estate.assignment.estatenumber) if estate.assignment else None,
     )
-    names = (source.strip() for source in sources if isinstance(source, str))
-    return next((name for name in names if 0 < len(name) <= LONGEST_NAME), estate.estate_id)
+    return _name_among(sources, estate.estate_id)
 
 
 def address_of(estate: Estate) -> Address:
@@ -156,6 +192,8 @@ class VitecEstate(Lens[Estate]):
 
     def translate(self, record: Estate, options: Options) -> Content:
         """Read a decoded payload."""
+        if record.hub is not None:
+            return _hub_content(record.estate_id, record.hub)
         status = _status(record)
         fields = _state(status, options)
         fields["name"] = name_of(record)
@@ -176,6 +214,10 @@ class VitecEstate(Lens[Estate]):
 
     def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Hold all but a project's name (H9) and, where it is switched on, its classification (S35)."""
+        if seen is not None and HUB in seen.flags:
+            return Hold(
+                field, "not_writable", "nothing can be written to Vitec Next (Hub); change it there by hand"
+            )
         if seen is None or PROJECT not in seen.flags:
             return Hold(
                 field, "not_writable", "Vitec has no call that changes an estate; change it at Vitec by hand"
@@ -210,9 +252,9 @@ class VitecEstate(Lens[Estate]):
         information = {
             "status": target or (present if present in WRITABLE else None),
             "projectName": due.get("name", base.project_name),
-            "saleStart": base.sale_start,
-            "preliminaryAccess": base.preliminary_access,
-            "producer": base.producer,
+            "saleStart": record.sales_start_date,
+            "preliminaryAccess": record.moving_in,
+            "producer": record.assignment.producer if record.assignment else None,
             "address": base.address,
         }
         body = {
@@ -221,6 +263,21 @@ class VitecEstate(Lens[Estate]):
             "longSellingDescription": texts.long_selling_description,
         }
         return Patch(_carried(body))
+
+
+def _hub_content(estate: str, record: HubEstate) -> Content:
+    """What is known of an estate of the Hub. It bears no time: the list's own is in a form that nobody states."""
+    address = record.address or HubAddress()
+    street = _street(Address(street_address=address.streetAdress, city=address.city))
+    fields: dict[str, Value] = {"name": _name_among((street, _text(record.assignment_num)), estate)}
+    if type(record.status) is int and 40 <= record.status <= 48:
+        fields["status"] = "closed"
+    return Content(external_id=estate, fields=fields, changed=None, flags=(HUB,))
+
+
+def _name_among(sources: Iterable[Text], estate: str) -> str:
+    names = (source.strip() for source in sources if isinstance(source, str))
+    return next((name for name in names if 0 < len(name) <= LONGEST_NAME), estate)
 
 
 def _status(record: Estate) -> EstateStatus | Disagreement | Unknown | None:
@@ -239,15 +296,14 @@ def _state(status: EstateStatus | Disagreement | Unknown | None, options: Option
 
 def _flags(record: Estate, status: EstateStatus | Disagreement | Unknown | None) -> tuple[str, ...]:
     base, shown = record.base_information or BaseInformation(), record.advertise_on or AdvertiseOn()
+    name = status.name if isinstance(status, EstateStatus) else ""
     flags = {
         PROJECT: base.project_name is not UNSET,
         "sensitive": bool(base.sensitive_business),  # E12
         "commission": record.commission_type in ("Valuation", "Writing"),  # E11
         "unpublished": shown.homepage is False,
         "status_disagrees": isinstance(status, Disagreement),  # S33
-        f"estate_status:{status.name if isinstance(status, EstateStatus) else ''}": isinstance(
-            status, EstateStatus
-        ),
+        f"{STATUS}{name}": bool(name),
     }
     return tuple(flag for flag, is_so in flags.items() if is_so)
 
@@ -258,7 +314,10 @@ def _classification_problem(value: Value, seen: Seen, options: Options) -> Hold 
         return Hold("classification", "not_writable", detail)
     if value not in WRITTEN:
         return Hold("classification", "invalid", "this is no classification of a project; correct it there")
-    if seen.fields.get("classification") not in WRITTEN:
+    # by the flag: a status that says nothing about a classification leaves the one that was seen before
+    names = (flag.removeprefix(STATUS) for flag in seen.flags if flag.startswith(STATUS))
+    status = next((known for name in names if (known := spelt(name))), None)
+    if status is None or fields_of(status, options.statuses).get("classification") not in WRITTEN:
         detail = "its status at Vitec has no classification, and may be final; change the status at Vitec"
         return Hold("classification", "protected", detail)
     return None

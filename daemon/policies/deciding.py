@@ -72,7 +72,8 @@ def _held(entity: Entity, flags: set[str], context: Context) -> Plan | None:
     for flag, detail in HELD.items():
         if flag in flags:
             return hold(entity, flag, detail, flag)
-    if "sensitive" in flags and context.sync.sensitive_business == "hold":
+    joined = {flag for kin in context.kin.values() for side in kin.sides.values() for flag in side.flags}
+    if "sensitive" in flags | joined and context.sync.sensitive_business == "hold":
         detail = "a confidential deal at Vitec (E12); set sensitive_business to push it all the same"
         return hold(entity, "sensitive", detail, "sensitive")
     held = tuple(kin.id for kin in context.kin.values() if kin.hold is not None)

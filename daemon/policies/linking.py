@@ -63,8 +63,16 @@ def abroad(entity: Entity, kin: Mapping[str, Entity]) -> dict[str, str] | None:
     names = {}
     for category in side.parts:
         joined = kin.get(category)
+        if (
+            entity.category == "note"
+            and category == "project"
+            and (joined is None or far not in joined.sides)
+        ):
+            continue  # about an estate that is not synced: it stays a note on the contact (N10)
         if joined is None or joined.tombstone is not None or far not in joined.sides:
             return None
+        if category == "prospect":
+            continue  # told by its project and its contact
         party = far == VITEC and entity.category != "link" and joined.category == "company"
         names["contact" if party else joined.category] = joined.sides[far].record
     return names

@@ -119,7 +119,8 @@ def _wanted(
         want[field] = Want(
             value, other(target), held.value, held.position, held.since, present.value, present.position, rule
         )
-    if target == PROPSTREET and side.reference != source.record and entity.linked is not None:
+    referable = target == PROPSTREET and REFERENCE in lens(target, entity.category).pseudo
+    if referable and side.reference != source.record and entity.linked is not None:
         want[REFERENCE] = Want(source.record, VITEC, source.record, entity.linked, None, side.reference)
     return want, verdicts
 

@@ -45,6 +45,14 @@ class Estate(msgspec.Struct, frozen=True):
     kind: str
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """A linked record that may have notes, and what it joins itself."""
+
+    category: str
+    external_id: str
+    parts: dict[str, str] = {}
+
+
 async def progress(conn: Connection, tenant: str) -> tuple[int, str] | None:
     """The projector's position and the digest of what it folded with; None before the first page."""
     row = await conn.fetchrow(_progress["read"], tenant)
@@ -156,6 +164,8 @@ async def owners(
 ) -> dict[tuple[str, str, str], str]:
     """The entity of each record (category, vendor, external id) that is known."""
     asked = list(records)
+    if not asked:
+        return {}
     rows = await conn.fetch(
         _sql["entities_of_records"],
         tenant,
@@ -215,6 +225,25 @@ async def joined_records(conn: Connection, tenant: str, category: str, vendor: s
 async def estates_to_look_at(conn: Connection, tenant: str, audited: datetime) -> list[Estate]:
     """The estates in sale, and those that were last read before `audited`; the longest unread first."""
     return [Estate(*row) for row in await conn.fetch(_sql["estates_to_look_at"], tenant, audited)]
+
+
+async def owners_to_look_at(
+    conn: Connection, tenant: str, categories: Sequence[str], vendor: str, source: str, audited: datetime
+) -> list[str]:
+    """Linked records that were read since a round looked at them, or not looked at since `audited`."""
+    rows = await conn.fetch(_sql["owners_to_look_at"], tenant, list(categories), vendor, source, audited)
+    return [row["external_id"] for row in rows]
+
+
+async def owners_of_notes(
+    conn: Connection, tenant: str, categories: Sequence[str], vendor: str, source: str
+) -> list[Owner]:
+    """The linked records of some categories, the longest unlooked at first."""
+    rows = await conn.fetch(_sql["owners_of_notes"], tenant, list(categories), vendor, source)
+    return [
+        Owner(row["category"], row["external_id"], msgspec.json.decode(row["parts"], type=dict[str, str]))
+        for row in rows
+    ]
 
 
 async def kinds(

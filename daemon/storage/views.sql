@@ -38,10 +38,11 @@ SELECT records.external_id
  ORDER BY records.external_id
 
 -- name: refused_fields
-SELECT DISTINCT target, category, field
-  FROM commands, unnest(CASE state WHEN 'held' THEN fields ELSE unconfirmed END) AS field
- WHERE tenant = $1 AND category = ANY ($2::text[])
-   AND (state = 'held' AND reason = 'not_writable' OR cardinality(unconfirmed) > 0)
+SELECT target, category, unnest(fields) AS field FROM commands
+ WHERE tenant = $1 AND state = 'held' AND reason = 'not_writable' AND category = ANY ($2::text[])
+ UNION
+SELECT target, category, unnest(unconfirmed) FROM commands
+ WHERE tenant = $1 AND cardinality(unconfirmed) > 0 AND category = ANY ($2::text[])
 
 -- name: leads_of
 SELECT entity FROM leads WHERE tenant = $1 AND email = $2 ORDER BY received_at DESC
@@ -97,9 +98,31 @@ SELECT records.external_id, records.kind
         AND reads.stream = 'project:vitec:' || records.external_id
  WHERE records.tenant = $1 AND records.category = 'project' AND records.vendor = 'vitec' AND records.kind IS NOT NULL
    AND entities.state #>> '{sides,vitec,gone}' IS NULL
-   AND (entities.state #>> '{sides,vitec,shadow,classification,value}' = 'active' OR reads.read_at IS NULL OR reads.read_at < $2)
+   AND (reads.read_at IS NULL OR reads.read_at < $2
+        OR entities.state #>> '{sides,vitec,shadow,classification,value}' = 'active'
+       AND entities.state #>> '{sides,vitec,shadow,status,value}' IS DISTINCT FROM 'closed')
  ORDER BY reads.read_at NULLS FIRST
 
 -- name: kinds
 SELECT external_id, kind FROM records
  WHERE tenant = $1 AND category = $2 AND vendor = $3 AND external_id = ANY ($4::text[]) AND kind IS NOT NULL
+
+-- name: owners_to_look_at
+SELECT records.external_id
+  FROM records JOIN entities USING (tenant, entity)
+  LEFT JOIN toveis.reads ON reads.tenant = records.tenant
+        AND reads.stream = records.category || ':' || records.vendor || ':' || records.external_id
+  LEFT JOIN toveis.cursors ON cursors.tenant = records.tenant AND cursors.source = $4 || ':' || records.external_id
+ WHERE records.tenant = $1 AND records.category = ANY ($2::text[]) AND records.vendor = $3 AND entities.linked
+   AND entities.state #>> ARRAY['sides', $3, 'gone'] IS NULL
+   AND (cursors.looked_at IS NULL OR cursors.looked_at < $5 OR reads.read_at > cursors.looked_at)
+ ORDER BY cursors.looked_at NULLS FIRST
+
+-- name: owners_of_notes
+SELECT records.category, records.external_id, records.parts
+  FROM records JOIN entities USING (tenant, entity)
+  LEFT JOIN toveis.cursors ON cursors.tenant = records.tenant
+        AND cursors.source = $4 || ':' || records.category || ':' || records.external_id
+ WHERE records.tenant = $1 AND records.category = ANY ($2::text[]) AND records.vendor = $3 AND entities.linked
+   AND entities.state #>> ARRAY['sides', $3, 'gone'] IS NULL
+ ORDER BY cursors.looked_at NULLS FIRST

@@ -71,7 +71,7 @@ async def complete_cursor(conn: Connection, tenant: str, source: str, started: i
 
 
 async def cursors(conn: Connection, tenant: str) -> dict[str, Cursor]:
-    """All cursors of a tenant by source."""
+    """The cursors of a tenant by source, without those of single records within a source."""
     return {
         row["source"]: Cursor(*list(row.values())[1:]) for row in await conn.fetch(_sql["cursors"], tenant)
     }

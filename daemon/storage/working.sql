@@ -25,7 +25,8 @@ WITH moved AS (
 SELECT pg_notify('toveis_reads', $1)
 
 -- name: cursors
-SELECT source, cursor, complete, started_at, looked_at FROM cursors WHERE tenant = $1 ORDER BY source
+SELECT source, cursor, complete, started_at, looked_at FROM cursors
+ WHERE tenant = $1 AND source NOT LIKE '%:%:%' ORDER BY source
 
 -- name: reads
 SELECT stream, started, ended, listed, listed_at, read_at FROM reads WHERE tenant = $1 AND stream = ANY ($2::text[])

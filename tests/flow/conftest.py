@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import asyncpg
 import pytest
 
 from daemon import config
+from daemon.domain.streams import VENDORS
 from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.processor import options_of
 from daemon.sandbox.agreement import PAIRS
@@ -17,8 +19,12 @@ from daemon.sandbox.cast import script
 from daemon.sandbox.day import Day, Outcome, Pace, files, idle
 from daemon.sandbox.process import DaemonProcess
 from daemon.sandbox.world import TENANT, World, world
-from daemon.storage import rebuild
+from daemon.storage import log, rebuild, views, working
 from daemon.storage.connection import Connection
+from projections.entity import Entity
+from tests.conftest import eventually
+
+POLLED = {working.source_of(v, c) for v in VENDORS for c in ("contact", "company", "project", "prospect")}
 
 
 class Flow:
@@ -27,7 +33,10 @@ class Flow:
     def __init__(self, place: World, directory: Path, poll: str, sync: str = "") -> None:
         self.world = place
         self.config_file, self.data, log_file = files(directory)
-        self.config_file.write_text(place.configuration(self.data, poll) + sync, "utf-8")
+        named = {line.partition(" =")[0] for line in sync.splitlines()}
+        lines = place.configuration(self.data, poll).splitlines()
+        kept = [line for line in lines if line.partition(" =")[0] not in named]
+        self.config_file.write_text("\n".join([*kept, sync]), "utf-8")
         self.daemon = DaemonProcess(self.config_file, log_file, place.daemon_url)
         self._server: EmbeddedPostgres | None = None
         self._conn: Any = None
@@ -91,6 +100,51 @@ class Flow:
         )
         return [(row["target"], row["reason"], tuple(row["fields"])) for row in rows]
 
+    async def held_for(
+        self, category: str, vendor: str, record: str
+    ) -> list[tuple[str, str, tuple[str, ...]]]:
+        """What is held of the entity that a vendor's record belongs to: target, reason, fields."""
+        conn = await self.connect()
+        rows = await conn.fetch(
+            "SELECT target, reason, fields FROM commands JOIN records USING (tenant, entity)"
+            " WHERE records.category = $1 AND vendor = $2 AND external_id = $3 AND state = 'held' ORDER BY issued",
+            category,
+            vendor,
+            record,
+        )
+        return [(row["target"], row["reason"], tuple(row["fields"])) for row in rows]
+
+    async def entity(self, category: str, vendor: str, record: str) -> Entity | None:
+        """The entity that a vendor's record belongs to, as the daemon last folded it."""
+        return await views.entity_of_record(await self.connect(), TENANT, category, vendor, record)
+
+    def named(self, category: str, vitec_id: str) -> dict[str, Any]:
+        """The record at Propstreet that refers to this one of Vitec; empty when there is none."""
+        reference = {"namespace": "vitec-next", "id": vitec_id}
+        records = self.world.propstreet.records(category)
+        return next((dict(record) for record in records if reference in record["externalRefs"]), {})
+
+    async def settled(self) -> None:
+        """Everything was told, seen by a poll that began after it, and dealt with: what is not written now never will be."""
+        head = -1
+        conn = await self.connect()
+        while head != (head := await log.head(conn, TENANT)):
+            await self.world.vitec.settled()
+            await self.world.propstreet.settled()
+            for _ in range(2):  # the first to end may have begun before
+                seen = await self._looks()
+                await eventually(partial(self._looked_since, seen))
+            await eventually(self.idle)
+
+    async def _looks(self) -> dict[str, Any]:
+        conn = await self.connect()
+        cursors = await working.cursors(conn, TENANT)
+        return {source: cursor.looked_at for source, cursor in cursors.items() if source in POLLED}
+
+    async def _looked_since(self, seen: dict[str, Any]) -> bool:
+        looks = await self._looks()
+        return all(looks[source] is not None and looks[source] != before for source, before in seen.items())
+
     def content(self) -> list[tuple[str, ...]]:
         """What Propstreet holds, without ids and without tags (a person sets those all at once)."""
         return sorted(
@@ -109,23 +163,31 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@asynccontextmanager
+async def up(
+    directory: Path,
+    cluster: Path,
+    seed: int = 1,
+    *,
+    poll: str = "250ms",
+    subscribe: bool = True,
+    sync: str = "",
+    **switches: Any,
+) -> AsyncIterator[Flow]:
+    """A world and its daemon in an empty directory; `sync` are lines of [tenants.sync] beside the world's own."""
+    async with world(seed, **switches) as place:
+        running = Flow(place, directory, poll, sync)
+        shutil.copytree(cluster, running.data)
+        try:
+            await running.daemon.start()
+            if subscribe:
+                place.subscribe()
+            yield running
+        finally:
+            await running.forget_connection()
+            await running.daemon.stop()
+
+
 @pytest.fixture
 def flow(tmp_path: Path, cluster: Path) -> Callable[..., Any]:
-    @asynccontextmanager
-    async def up(
-        seed: int = 1, *, poll: str = "250ms", subscribe: bool = True, sync: str = "", **switches: Any
-    ) -> AsyncIterator[Flow]:
-        """`sync` are lines of [tenants.sync] beside the world's own."""
-        async with world(seed, **switches) as place:
-            running = Flow(place, tmp_path, poll, sync)
-            shutil.copytree(cluster, running.data)
-            try:
-                await running.daemon.start()
-                if subscribe:
-                    place.subscribe()
-                yield running
-            finally:
-                await running.forget_connection()
-                await running.daemon.stop()
-
-    return up
+    return partial(up, tmp_path, cluster)

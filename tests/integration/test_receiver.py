@@ -2,119 +2,33 @@
 
 import asyncio
 import base64
-import hashlib
-import hmac
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from io import BytesIO
-from itertools import count
 from pathlib import Path
 from random import Random
 from string import ascii_letters, digits
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 import pytest
-from aiohttp import web
-from yarl import URL
 
 from daemon.domain.events import Event, Reading, reading_of
 from daemon.embedded_postgres import EmbeddedPostgres
-from daemon.ingest.http import LARGEST_BODY, Reasons, Receiver
-from daemon.processor import Tenant
+from daemon.ingest.http import LARGEST_BODY
 from daemon.project import Projector
 from daemon.storage import log, migrations, views
 from daemon.storage.connection import owner
 from tests.conftest import eventually
 from tests.integration.annals import SETTINGS, TENANT, tenant_settings
 from tests.integration.ground import tenant_at, waits_for_a_lock, whole_log
+from tests.integration.open_port import KEY, SECRET, Port, headers, serving
 
-KEY: Final = b"toveis-tests-key"
-SECRET: Final = "way-in"
 ROUTES: Final = (f"/webhooks/propstreet/{TENANT}", f"/webhooks/vitec/{TENANT}/{SECRET}")
 WHOLE: Final = (
     b'{"type": "contact.updated", "timestamp": "2026-03-02T12:00:01Z",\n  "data": {"id": "17", "etag": "\\"3\\"",'
     b' "firstName": "\\u00c5sa", "updatedUtc": "2026-03-02T12:00:00.1234567Z", "price": 1.10}}'
 )
-numbers = count(1)
-
-
-class Port:
-    """The served receiver, from outside."""
-
-    def __init__(self, url: str, session: aiohttp.ClientSession, dsn: str) -> None:
-        self.url = url
-        self.session = session
-        self.dsn = dsn
-
-        self.retry_after: str | None = None
-
-    async def post(self, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
-        async with self.session.post(
-            URL(self.url + path, encoded=True), data=BytesIO(body), headers=headers
-        ) as answer:
-            self.retry_after = answer.headers.get("Retry-After")
-            return answer.status
-
-    async def get(self, path: str) -> tuple[int, str]:
-        async with self.session.get(self.url + path) as answer:
-            return answer.status, await answer.text()
-
-    async def deliver(self, body: bytes, *, tenant: str = TENANT, **changes: Any) -> int:
-        """A Propstreet delivery; `changes` as in `headers`."""
-        return await self.post(f"/webhooks/propstreet/{tenant}", body, headers(body, **changes))
-
-    async def notify(
-        self, body: bytes = b"", query: str = "", *, secret: str = SECRET, tenant: str = TENANT
-    ) -> int:
-        """A Vitec notification."""
-        return await self.post(f"/webhooks/vitec/{tenant}/{secret}{query and '?' + query}", body)
-
-    async def stored(self) -> list[Event]:
-        return await whole_log(self.dsn)
-
-
-def headers(
-    body: bytes,
-    *,
-    key: bytes = KEY,
-    delivery: str | None = None,
-    age: int = 0,
-    before: str = "",
-    test: str = "",
-) -> dict[str, str]:
-    """Standard Webhooks headers; `age` in seconds, `before` goes in front of the right signature."""
-    delivery = delivery or f"msg_{next(numbers)}"
-    at = str(int(time.time()) - age)
-    mac = hmac.new(key, f"{delivery}.{at}.".encode() + body, hashlib.sha256).digest()
-    signed = {
-        "webhook-id": delivery,
-        "webhook-timestamp": at,
-        "webhook-signature": f"{before}v1,{base64.b64encode(mac).decode()}",
-    }
-    return signed | ({"X-Propstreet-Test": test} if test else {})
-
-
-async def none() -> list[str]:
-    return []
-
-
-@asynccontextmanager
-async def serving(*tenants: Tenant, dsn: str, reasons: Reasons = none) -> AsyncIterator[Port]:
-    receiver = Receiver({tenant.name: tenant for tenant in tenants}, reasons)
-    runner = web.AppRunner(receiver.app(), access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        async with aiohttp.ClientSession() as session:
-            host, number = runner.addresses[0][:2]
-            yield Port(f"http://{host}:{number}", session, dsn)
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture
@@ -221,6 +135,8 @@ WHEN: Final = {"etag": '"1"', "updatedUtc": "2026-03-02T12:00:00Z"}
 IN_RECORD = ("RecordObserved", "contact:propstreet:1", "data")
 HINT = ("NotificationReceived", "contact:propstreet:1", None)
 INBOX = ("NotificationReceived", "inbox:propstreet", None)
+IN_PROSPECT = ("RecordObserved", "prospect:propstreet:1", "data")
+PROSPECT_HINT = ("NotificationReceived", "prospect:propstreet:1", None)
 
 DELIVERIES: Final = (
     (named("contact.created", id="1", **WHEN), IN_RECORD),
@@ -236,7 +152,22 @@ DELIVERIES: Final = (
     (named("contact.updated"), INBOX),
     (named("contact.updated", id=""), INBOX),
     (named("contact.updated", id="a\0b", **WHEN), INBOX),
-    (named("prospect.updated", id="1", **WHEN), INBOX),
+    (named("project.updated", id="1", **WHEN), ("RecordObserved", "project:propstreet:1", "data")),
+    (named("prospect.created", id="1", projectId="7", **WHEN), IN_PROSPECT),
+    (named("prospect.updated", id="1", projectId="7"), PROSPECT_HINT),
+    (
+        msgspec.json.encode(
+            {
+                "type": "prospect.updated",
+                "action": {"type": "removed"},
+                "data": {"id": "1", "projectId": 7, **WHEN},
+            }
+        ),
+        PROSPECT_HINT,  # whoever was removed shows it in the record only: read it
+    ),
+    (named("link.created", id="1", **WHEN), ("RecordObserved", "link:propstreet:1", "data")),
+    (named("link.deleted", id="1", **WHEN), ("NotificationReceived", "link:propstreet:1", None)),
+    (named("property.updated", id="1", **WHEN), ("RecordObserved", "property:propstreet:1", "data")),
     (named("meteor.landed", id="1", **WHEN), INBOX),
     (b'{"data": {"id": [1]}, "type": 7}', INBOX),
     (b"{}", INBOX),
@@ -256,6 +187,8 @@ async def test_a_whole_body_is_an_observation_a_thin_one_a_hint_and_all_else_goe
     assert [(e.type, e.stream, reading_of(e).inside) for e in stored] == [kind for _, kind in DELIVERIES]
     assert {reading_of(e).via for e in stored} == {"webhook"}
     assert not any(reading_of(e).unreadable for e in stored)
+    projects = [reading_of(e).parts for e in stored if e.stream.startswith("prospect:")]
+    assert projects == [{"project": "7"}] * 3
 
 
 async def test_a_test_delivery_never_reaches_a_record(port: Port) -> None:
@@ -343,6 +276,11 @@ NEW: Final = (
     b'{"name":"toveis","type":"Contact","event":"Update","customerId":"M1","id":"ADR1","subtype":"Person"}'
 )
 OLD: Final = b'{"name": "toveis", "type": "Contact", "event": "Update", "id": "ADR1", "subType": "Person"}'
+ESTATE: Final = b'{"type":"Estate","event":"Update","id":"OBJ1","subtype":"CommercialProperty"}'
+RELATION: Final = (
+    b'{"type":"EstateContact","event":"Update","subtype":"Speculator","relId1":"OBJ1","relId2":"ADR1"}'
+)
+INTEREST: Final = ("prospect:vitec:OBJ1:ADR1", None)
 QUERY: Final = "name=toveis&type=Contact&event=Update&customerId=M1&id=ADR1"
 
 NOTIFICATIONS: Final = (
@@ -369,7 +307,25 @@ NOTIFICATIONS: Final = (
     ("a contact without id", b'{"type": "Contact", "subtype": "Person"}', "", NOWHERE),
     ("an id with a NUL", b"", "type=Contact&subtype=Person&id=a%00b", NOWHERE),
     ("bytes that are no text", b"", "type=Contact&subtype=Person&id=%ff", ("contact:vitec:\ufffd", "Person")),
-    ("an estate", b'{"type":"Estate","event":"Update","id":"OBJ1","data":{"status":"Sold"}}', "", NOWHERE),
+    ("an estate of no type", b'{"type":"Estate","event":"Update","id":"OBJ1"}', "", NOWHERE),
+    ("an estate in scope", ESTATE, "", ("project:vitec:OBJ1", "CommercialProperty")),
+    ("an estate out of scope", ESTATE.replace(b"CommercialProperty", b"House"), "", NOWHERE),
+    ("a project", b'{"type":"Project","event":"Update","id":"PRO1"}', "", ("project:vitec:PRO1", "Project")),
+    ("a speculator", RELATION, "", INTEREST),
+    ("a speculator, the old spelling", RELATION.replace(b"Spec", b"EstateContactSpec"), "", INTEREST),
+    (
+        "a speculator in the query",
+        b"",
+        "type=EstateContact&subtype=Speculator&relId1=OBJ1&relId2=ADR1",
+        INTEREST,
+    ),
+    ("a buyer", RELATION.replace(b"Speculator", b"Buyer"), "", INTEREST),
+    ("a visitor of a viewing", RELATION.replace(b"Speculator", b"ViewingParticipant"), "", INTEREST),
+    ("a seller", RELATION.replace(b"Speculator", b"Seller"), "", NOWHERE),
+    ("a speculator on nothing", RELATION.replace(b"OBJ1", b""), "", NOWHERE),
+    ("a note", b'{"type":"Note","id":"N1","relId1":"OBJ1","relId2":"ADR1"}', "", ("note:vitec:N1", None)),
+    ("a note on nobody", b'{"type":"Note","id":"N1","relId1":"OBJ1"}', "", NOWHERE),
+    ("a lead that came in", b'{"type":"IncomingLead","id":"L1","relId2":"ADR1"}', "", NOWHERE),
     ("an unknown type", b'{"type": "Meteor", "id": "ADR1", "subtype": "Person"}', "", NOWHERE),
     ("broken, and no query", b'{"type": "Contact"', "", NOWHERE),
     ("nothing at all", b"", "", NOWHERE),
@@ -414,6 +370,7 @@ async def test_a_merge_is_a_hint_for_every_record_that_it_names(port: Port) -> N
     stored = await port.stored()
     assert [e.stream for e in stored] == [f"contact:vitec:ADR{n}" for n in (1, 2, 3)]
     assert {reading_of(e).event for e in stored} == {"Merge"}
+    assert [reading_of(e).into for e in stored] == [None, "ADR1", "ADR1"]
     assert len({e.correlation_id for e in stored}) == 1
     assert {e.data.encode() for e in stored} == {body}
 
@@ -535,6 +492,8 @@ async def test_health_and_readiness_are_two_questions(database: str) -> None:
 
 
 async def test_while_the_database_is_away_the_answer_is_503_and_then_200_again() -> None:
+    sample = Path(__file__).parents[1] / "payloads/leads/realai_lead.json"
+    lead = sample.read_bytes().replace(b"ABC123", SETTINGS.vitec.customer_id.encode())
     with TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder)) as server:
         dsn = f"postgresql://toveis@/toveis?host={folder}/postgres&port=5432"
         await migrations.migrate(dsn)
@@ -543,12 +502,15 @@ async def test_while_the_database_is_away_the_answer_is_503_and_then_200_again()
             server.stop()
             once = headers(WHOLE, delivery="msg_once")
             assert [await port.post(path, WHOLE, once) for path in ROUTES] == [503, 503]
+            assert await port.post("/lead", lead) == 503
             assert port.retry_after == "5"
+            assert await port.post("/lead", b"{}") == 422
             assert await port.deliver(WHOLE, key=b"another") == 401
             assert await port.notify(secret="another") == 404
             server.start()
             assert [await port.post(path, WHOLE, once) for path in ROUTES] == [200, 200]
-            assert len(await port.stored()) == 3
+            assert await port.post("/lead", lead) == 200
+            assert len(await port.stored()) == 4
 
 
 async def test_a_connection_that_breaks_in_the_middle_is_503_and_the_next_try_is_stored_once(

@@ -100,7 +100,6 @@ ESTATE = {
         address=st.none() | ADDRESS,
         objectAddress=st.none() | ADDRESS,
         propertyUnitDesignation=MAYBE,
-        saleStart=MAYBE,
         sensitiveBusiness=st.booleans() | st.none(),
     ),
     "price": st.none() | objects(price=NUMBER, offer=st.booleans()),
@@ -108,6 +107,7 @@ ESTATE = {
     | objects(sellingHeading=MAYBE | st.just("h" * 200), longSellingDescription=MAYBE),
     "advertiseOn": st.none() | objects(homepage=st.booleans(), hidePrice=st.booleans()),
     "commissionType": st.sampled_from([None, "Sale", "Valuation"]),
+    "salesStartDate": MAYBE,
     "marketedAs": st.sampled_from(
         [None, "OfficeProperty", ["RetailProperty", 7], {"officeProperty": True}, 3]
     ),
@@ -266,22 +266,18 @@ def built(patch: Patch, estate: Mapping[str, Any]) -> dict[str, Any]:
     """What PUT CRM/Project changes: a part that is left out may be lost."""
     if not patch.body:
         return {}
-    information: Any = dict(patch.body["baseInformation"])  # type: ignore[call-overload]
-    status = next((s for s in STATUSES if s.name == information.pop("status", None)), None)
+    sent: Any = dict(patch.body["baseInformation"])  # type: ignore[call-overload]
+    status = next((status for status in STATUSES if status.name == sent.get("status")), None)
     present = estate.get("baseInformation") or {}
-    lost = {"projectName", "saleStart", "preliminaryAccess", "producer", "address"} - information.keys()
-    kept = {name: value for name, value in present.items() if name not in lost}
     texts = {k: v for k, v in patch.body.items() if k in ("sellingHeading", "longSellingDescription")}
-    return {"baseInformation": {"projectName": None} | kept | information, "description": texts} | (
-        {
-            "assignment": {
-                **(estate.get("assignment") or {}),
-                "status": {"id": str(status.id), "name": status.labels[0]},
-            }
-        }
-        if status
-        else {}
-    )
+    after: dict[str, Any] = {
+        "baseInformation": present | {name: sent.get(name) for name in ("projectName", "address")},
+        "description": texts,
+    }
+    if status is not None:
+        said = {"id": str(status.id), "name": status.labels[0]}
+        after["assignment"] = (estate.get("assignment") or {}) | {"status": said}
+    return after
 
 
 def updated(patch: Patch, contact: Mapping[str, Any], replaces: bool) -> dict[str, Any]:

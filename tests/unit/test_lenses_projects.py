@@ -201,7 +201,10 @@ def test_no_estate_is_created_at_vitec() -> None:  # H8
 
 def test_a_projects_name_is_written_with_all_that_is_there() -> None:  # E2, section 13
     present = multi_unit(
-        base={"saleStart": "2026-09-01", "producer": "Bygg AB", "preliminaryAccess": None, "other": "x"},
+        base={"other": "x"},
+        assignment=RUNNING | {"producer": "Bygg AB"},
+        salesStartDate="2026-09-01",
+        movingIn=None,
         description={"sellingHeading": "Nybygge", "longSellingDescription": "Ljust", "sellPhrase": "x"},
     )
     assert ESTATE.put({"name": " Kvarnen 2 "}, present, PLAIN) == Patch(
@@ -272,6 +275,13 @@ def test_a_status_that_may_be_final_is_never_overwritten(label: str) -> None:  #
         )
         assert patch.empty
         assert reasons(patch.holds) == {"classification": "protected"}
+
+
+def test_a_final_status_protects_also_where_an_older_classification_is_remembered() -> None:  # S35
+    want: dict[str, Value] = {"classification": "inactive"}
+    for status, held in (("Soldout", {"classification": "protected"}), ("Running", {})):
+        seen = Seen({"classification": "active"}, ("project", f"estate_status:{status}"))
+        assert reasons(ESTATE.cannot_hold(want, seen, STATUSES_ON)) == held
 
 
 def test_an_inactive_project_rests_at_vitec_and_that_is_what_was_wanted() -> None:  # S35

@@ -110,6 +110,7 @@ CASES: Mapping[str, Case] = {
         "PUT",
         "/CRM/Speculator/M11385/ADR1/Estate/OBJ1_2",
         "CRM-Contact",
+        "write",
         body=b'{"status":"JoinedBidding"}',
     ),
     "interest": Case(
@@ -278,7 +279,7 @@ async def test_what_is_unknown_to_the_vendor_is_absent_from_a_read_and_refused_f
 @pytest.mark.parametrize(
     "answer", [{"status": 500, "body": "<html>"}, {"status": 503}, {"body": "<html>"}, {"body": '{"id":'}]
 )
-async def test_a_broken_answer_leaves_every_write_but_the_idempotent_one_in_doubt(
+async def test_a_broken_answer_leaves_every_write_in_doubt(
     client: VitecConnectClient, vendor: aioresponses, case: Case, answer: dict[str, Any]
 ) -> None:
     vendor.add(ANY_ADDRESS, case.method, repeat=True, **answer)
@@ -290,7 +291,7 @@ async def test_a_broken_answer_leaves_every_write_but_the_idempotent_one_in_doub
 
 @every_call
 @pytest.mark.parametrize("broken", [TimeoutError(), aiohttp.ServerDisconnectedError()])
-async def test_no_answer_leaves_every_write_but_the_idempotent_one_in_doubt(
+async def test_no_answer_leaves_every_write_in_doubt(
     client: VitecConnectClient, vendor: aioresponses, case: Case, broken: Exception
 ) -> None:
     vendor.add(ANY_ADDRESS, case.method, exception=broken, repeat=True)

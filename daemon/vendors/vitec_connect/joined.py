@@ -1,7 +1,14 @@
-"""Relations as records: Vitec tells of them by contact, so several answers are put together into one."""
+"""Relations and notes as records: Vitec tells of them by contact, so several answers are put together into one."""
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 
+import msgspec
+
+from daemon.domain.errors import UntranslatablePayload
+from daemon.mappings.lens import Options
+from daemon.mappings.vitec import is_strategy
+from daemon.mappings.vitec_note import note_of
 from daemon.mappings.vitec_relation import relation_of
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 
@@ -14,20 +21,53 @@ async def relations_of(
 ) -> dict[Pair, bytes | None]:
     """The present relation of each pair; None where there is none. Reads speculators and buyers in batches of 20.
 
-    `viewing` has, by estate, who came to a viewing, where that counts (R6).
+    `viewing` has, by estate, who came to a viewing, where that counts (R6). A pair whose answer makes no sense is left
+    out: nothing is concluded from it.
     """
     pairs = list(pairs)
     contacts = list(dict.fromkeys(contact for _, contact in pairs))
     if not contacts:
         return {}
     speculators, buyers = await client.speculators(contacts), await client.buyers(contacts)
-    return {
-        (estate, contact): relation_of(
-            estate,
-            contact,
-            speculators.get(contact),
-            buyers.get(contact),
-            viewing=contact in (viewing or {}).get(estate, ()),
-        )
-        for estate, contact in pairs
-    }
+    found = {}
+    for estate, contact in pairs:
+        seen = contact in (viewing or {}).get(estate, ())
+        try:
+            found[estate, contact] = relation_of(
+                estate, contact, speculators.get(contact), buyers.get(contact), viewing=seen
+            )
+        except UntranslatablePayload:
+            continue
+    return found
+
+
+async def notes_of(client: VitecConnectClient, contact: str, options: Options) -> dict[str, bytes]:
+    """Every note of a contact by id: the rows of its log, and its own note where that is not an investment strategy.
+
+    The contact's own note has no id: it is known by its text, so that a new text is another note (N2, N3).
+    """
+    found = {}
+    for row in await client.notes(contact):
+        try:
+            found[_NOTED.decode(row).id] = note_of(contact, row)
+        except msgspec.MsgspecError:
+            continue
+    payload = await client.read_one("Person", contact)
+    text = _CONTACT.decode(payload).note if payload is not None else None
+    if text and text.strip() and not is_strategy(text, options):
+        digest = hashlib.blake2b(text.strip().encode("utf-8", "replace"), digest_size=9).hexdigest()
+        record = f"{contact}:note:{digest}"
+        found[record] = note_of(contact, msgspec.json.encode({"id": record, "text": text}))
+    return found
+
+
+class _Noted(msgspec.Struct):
+    id: str
+
+
+class _Contact(msgspec.Struct):
+    note: str | None = None
+
+
+_NOTED = msgspec.json.Decoder(_Noted)
+_CONTACT = msgspec.json.Decoder(_Contact)

@@ -1,0 +1,130 @@
+"""Rounds of what hangs on contacts and companies, and moves no date there: who belongs to which company, and notes."""
+
+from datetime import datetime
+from typing import Final
+
+from daemon.domain.errors import NotFound, UntranslatablePayload
+from daemon.domain.settings import Limits
+from daemon.domain.streams import PROPSTREET, VITEC, record_stream
+from daemon.ingest.removals import removed
+from daemon.ingest.rounds import Rounds
+from daemon.mappings import propstreet_note
+from daemon.mappings.vitec_link import links_in
+from daemon.processor import ONCE_A_DAY, Tenant
+from daemon.storage import views
+from daemon.storage.appender import Item
+from daemon.storage.connection import Connection
+from daemon.storage.views import Owner
+from daemon.storage.working import Cursor, source_of
+from daemon.vendors.limiter import Priority
+from daemon.vendors.propstreet.client import PropstreetClient
+from daemon.vendors.vitec_connect.client import VitecConnectClient
+from daemon.vendors.vitec_connect.joined import notes_of
+
+NOTED: Final = ("contact", "company", "prospect")
+
+
+class VitecRounds(Rounds[str]):
+    """Rounds of the linked contacts or companies at Vitec: after each change, and once in a while."""
+
+    closed_for = ONCE_A_DAY
+
+    def __init__(
+        self, tenant: Tenant, client: VitecConnectClient, category: str, of: tuple[str, ...]
+    ) -> None:
+        every = tenant.settings.vitec.poll_interval
+        super().__init__(tenant, source_of(VITEC, category), VITEC, every=every)
+        self._client = client.at(Priority.AUDIT)
+        self._of = of
+
+    @property
+    def limits(self) -> Limits:
+        """Vitec's."""
+        return self.at.settings.vitec.limits
+
+    async def due(self, conn: Connection, audited: datetime) -> list[str]:
+        """Those that were read since they were looked at, and those that nobody looked at for long."""
+        return await views.owners_to_look_at(conn, self.tenant, self._of, VITEC, self.source, audited)
+
+
+class VitecLinkPoller(VitecRounds):
+    """Who belongs to a company: the company's relations tell (K1 to K6)."""
+
+    def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
+        super().__init__(tenant, client, "link", ("company",))
+
+    async def look(self, cursor: Cursor, each: str) -> int:
+        """Read a company's relations; a link that we knew and that is not among them is gone."""
+        started = self.at.appender.head
+        payload = await self._client.relations(each)
+        try:
+            found = dict(links_in(each, payload, self.at.options)) if payload is not None else {}
+        except UntranslatablePayload:
+            self._log.warning("poll.unreadable_relations")
+            return 1
+        async with self.at.connection() as conn:
+            known = await views.joined_records(conn, self.tenant, "link", VITEC, f"part:company:{each}")
+        items: list[Item] = [
+            self.read(cursor, "link", record, link, started) for record, link in found.items()
+        ]
+        items += [
+            removed(self.at, record_stream("link", VITEC, record), VITEC, str(started))
+            for record in known
+            if record not in found
+        ]
+        await self.at.appender.append(items)
+        await self.looked(each)
+        return 1
+
+
+class VitecNotePoller(VitecRounds):
+    """The note log of a contact, and its own note where that is one of many (N2, N3, N10)."""
+
+    def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
+        super().__init__(tenant, client, "note", ("contact", "company"))
+
+    async def look(self, cursor: Cursor, each: str) -> int:
+        """Read all notes of a contact; there is no filter by date."""
+        started = self.at.appender.head
+        found = await notes_of(self._client, each, self.at.options)
+        await self.at.appender.append(
+            [self.read(cursor, "note", record, payload, started) for record, payload in found.items()]
+        )
+        await self.looked(each)
+        return 2
+
+
+class PropstreetNotePoller(Rounds[Owner]):
+    """The notes among the actions of linked contacts, companies and prospects: no webhook tells of them (N17)."""
+
+    def __init__(self, tenant: Tenant, client: PropstreetClient) -> None:
+        every = tenant.settings.propstreet.poll_interval
+        super().__init__(tenant, source_of(PROPSTREET, "note"), PROPSTREET, every=every)
+        self._client = client.at(Priority.AUDIT)
+
+    @property
+    def limits(self) -> Limits:
+        """Propstreet's."""
+        return self.at.settings.propstreet.limits
+
+    async def due(self, conn: Connection, audited: datetime) -> list[Owner]:
+        """All of them, the longest unlooked at first."""
+        return await views.owners_of_notes(conn, self.tenant, NOTED, PROPSTREET, self.source)
+
+    async def look(self, cursor: Cursor, each: Owner) -> int:
+        """Read the notes of one record."""
+        parent = each.parts.get("project") if each.category == "prospect" else None
+        started = self.at.appender.head
+        try:
+            rows = await self._client.notes(each.category, each.external_id, parent=parent)
+        except NotFound:
+            rows = []
+        owners = {each.category: each.external_id, **each.parts}
+        await self.at.appender.append(
+            [
+                self.read(cursor, "note", row.id, propstreet_note.note_of(row.raw, **owners), started)
+                for row in rows
+            ]
+        )
+        await self.looked(f"{each.category}:{each.external_id}")
+        return 1

@@ -1,0 +1,73 @@
+"""Rounds: what no list of changes tells of is looked at again and again, within a share of the vendor's limit."""
+
+from abc import abstractmethod
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from daemon.domain.settings import Limits
+from daemon.ingest.polls import Poller
+from daemon.storage import working
+from daemon.storage.connection import Connection
+from daemon.storage.working import Cursor
+
+SHARE: Final = 0.5
+"""The part of a vendor's windows that one kind of round may take."""
+
+T = TypeVar("T")
+
+
+class Rounds(Poller, Generic[T]):
+    """A poll that may take several ticks: it is complete when all that was due at its beginning was looked at."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._round: deque[T] = deque()
+        self._began = 0
+
+    async def tick(self) -> bool:
+        """Go on with the round, as far as the share of this interval goes."""
+        now = self.at.clock()
+        async with self.at.connection() as conn:
+            cursor = await working.open_cursor(conn, self.tenant, self.source, now)
+            if not self._round:
+                self._began = self.at.appender.head
+                audited = now - timedelta(seconds=self.at.settings.sync.reconcile_interval)
+                self._round.extend(await self.due(conn, audited))
+        calls = self._calls()
+        while self._round and calls > 0:
+            calls -= await self.look(cursor, self._round[0])
+            self._round.popleft()
+        if not self._round:
+            async with self.at.connection() as conn:
+                await working.complete_cursor(conn, self.tenant, self.source, self._began, self.at.clock())
+        return False
+
+    async def poll(self, cursor: Cursor) -> None:
+        """Nothing: a round is not over in one tick."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> Limits:
+        """The windows of which a share is taken."""
+
+    @abstractmethod
+    async def due(self, conn: Connection, audited: datetime) -> list[T]:
+        """What has to be looked at in this round; what was last looked at before `audited`, in any case."""
+
+    @abstractmethod
+    async def look(self, cursor: Cursor, each: T) -> int:
+        """Look at one; the number of calls that it took."""
+
+    async def looked(self, what: str) -> None:
+        """Remember when one was looked at, where no read of its own says so."""
+        now = self.at.clock()
+        async with self.at.connection() as conn:
+            source = f"{self.source}:{what}"
+            await working.open_cursor(conn, self.tenant, source, now)
+            await working.complete_cursor(conn, self.tenant, source, self._began, now)
+
+    def _calls(self) -> float:
+        """How many calls this tick may take."""
+        rates = ((self.limits.per_minute, 60.0), (self.limits.per_hour, 3600.0))
+        return min((SHARE * self.every * most / span for most, span in rates if most), default=1e9)
