@@ -136,7 +136,8 @@ class Entities:
         known(event)
         names = parse_record_stream(event.stream)
         if names is not None:
-            self._evolve_record(event, *names)
+            if names[0] != LEAD:  # Vitec's word on a lead changes nothing here: it is only told
+                self._evolve_record(event, *names)
         elif event.type == LEAD_RECEIVED:
             self._receive(event)
         elif event.type not in (OBSERVED, NOTIFIED):

@@ -13,6 +13,7 @@ CREATE TABLE leads (
     PRIMARY KEY (tenant, entity)
 );
 CREATE INDEX leads_email ON leads (tenant, email);
+CREATE INDEX leads_vitec_id ON leads (tenant, vitec_id);
 
 -- name: delete
 DELETE FROM leads WHERE tenant = $1 AND entity = ANY ($2::text[])

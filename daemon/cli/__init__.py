@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "history": "inspecting",
     "show": "inspecting",
     "status": "inspecting",
+    "commands": "outbound",
     "replay": "replaying",
     "verify": "replaying",
 }
@@ -48,7 +49,7 @@ class Lazy(click.Group):
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 def toveis() -> None:
-    """Keep contacts and companies the same in Vitec and in Propstreet, and say why they are as they are.
+    """Keep contacts, companies, projects and prospects the same in Vitec and in Propstreet, and say why.
 
     \b
     Try it:            toveis sandbox

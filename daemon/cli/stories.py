@@ -34,7 +34,15 @@ from daemon.domain.events import (
     reading_of,
 )
 from daemon.domain.fields import Value, normal
-from daemon.domain.streams import LEAD, VENDORS, entity_stream, other, parse_record_stream, record_stream
+from daemon.domain.streams import (
+    LEAD,
+    VENDORS,
+    VITEC,
+    entity_stream,
+    other,
+    parse_record_stream,
+    record_stream,
+)
 from daemon.mappings.lens import Options
 from daemon.storage import log, views
 from daemon.storage.connection import Connection
@@ -69,7 +77,7 @@ async def find(conn: Connection, tenant: str, category: str, ref: str) -> list[s
 def _ways(category: str) -> str:
     match category:
         case "lead":
-            return "the id that it was answered with, or an e-mail"
+            return "the id that it was answered with, vitec:<id>, or an e-mail"
         case "project":
             return "an id, vitec:<id>, propstreet:<id>, or a name"
         case "prospect":
@@ -79,6 +87,9 @@ def _ways(category: str) -> str:
 
 async def _entities(conn: Connection, tenant: str, category: str, ref: str) -> list[Entity]:
     vendor, _, external_id = ref.partition(":")
+    if category == LEAD and vendor in VENDORS:
+        names = await views.leads_of(conn, tenant, vitec_id=external_id)
+        return await views.entities(conn, tenant, names)
     if vendor in VENDORS:
         entity = await views.entity_of_record(conn, tenant, category, vendor, external_id)
         return [entity] if entity is not None else []
@@ -95,7 +106,7 @@ async def _named(conn: Connection, tenant: str, category: str, ref: str) -> list
             return await views.projects_named(conn, tenant, ref)
         case "lead":
             email = normal("email", ref)
-            names = await views.leads_of(conn, tenant, email) if isinstance(email, str) else []
+            names = await views.leads_of(conn, tenant, email=email) if isinstance(email, str) else []
             return await views.entities(conn, tenant, names)
         case "contact" | "company":
             key = (
@@ -125,6 +136,8 @@ async def events_of(
     sources = entity.sources if entity is not None else ()
     streams = [entity_stream(category, name) for name in (*names, *sources)]
     streams += [record_stream(category, vendor, side.record) for vendor, side in records]
+    if entity is not None and entity.lead is not None and entity.lead.sent:
+        streams.append(record_stream(LEAD, VITEC, entity.lead.sent))
     return await log.of_streams(conn, tenant, streams, after)
 
 
@@ -158,8 +171,7 @@ class Story:
             return self._observed(event)
         if event.type == NOTIFIED:
             reading = reading_of(event)
-            merged = f" (merged into {reading.into})" if reading.into is not None else ""
-            return f"{NAMES[event.origin]} says: {reading.event or 'something changed'}{merged}"
+            return f"{NAMES[event.origin]} says: {reading.event or 'something changed'}{_besides(event)}"
         if event.type == LEAD_RECEIVED:
             return f"came in: {LEADS.get(reading_of(event).kind or LEAD, LEAD)}"
         return _decided(event)
@@ -181,6 +193,31 @@ class Story:
         self._flags[event.stream] = content.flags
         words = ", ".join([*(f"{_field(f)} {_value(v)}" for f, v in changes.items()), *flags])
         return f"{NAMES[event.origin]} ({way}): {words or 'nothing new'}{overlap}"
+
+
+class _Told(msgspec.Struct):
+    cause: str | None = None
+
+
+class _Notification(msgspec.Struct):
+    data: _Told | None = None
+
+
+_notifications: Final = msgspec.json.Decoder(_Notification)
+
+
+def _besides(event: Event) -> str:
+    """What a notification says besides its word."""
+    reading = reading_of(event)
+    if reading.into is not None:
+        return f" (merged into {reading.into})"
+    if event.stream.startswith("project:") and (reading.event or "").lower() == "remove":
+        return " (gone, or no longer advertised)"
+    try:
+        told = _notifications.decode(event.data).data if event.stream.startswith(f"{LEAD}:") else None
+    except msgspec.MsgspecError:
+        return ""
+    return f" ({_harmless(told.cause)})" if told is not None and told.cause else ""
 
 
 def _decided(event: Event) -> str:

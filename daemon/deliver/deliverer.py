@@ -81,9 +81,10 @@ class Deliverer(Processor):
             flying = await views.flying_commands(conn, self.tenant)
             entities = {e.id: e for e in await views.entities(conn, self.tenant, [c.entity for c in flying])}
         for command in flying:
-            if command.entity in entities:
-                unknown = CommandUnknown(command.command, "the daemon stopped", self._later(command.attempts))
-                await self._record(entities[command.entity], [unknown])
+            entity = entities.get(command.entity)
+            if entity is not None:
+                again = self._later(command.attempts) if entity.lead is None else None
+                await self._record(entity, [CommandUnknown(command.command, "the daemon stopped", again)])
 
     async def tick(self) -> bool:
         """Start what is due and not under way; a finished one wakes the loop again."""

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from daemon.domain.events import NOTIFIED, NewEvent, Reading, encode
-from daemon.domain.streams import VITEC, derived_id, inbox_stream, record_stream, relation_id, storable
+from daemon.domain.streams import LEAD, VITEC, derived_id, inbox_stream, record_stream, relation_id, storable
 from daemon.mappings.privacy import without_national_ids
 
 CONTACTS: Final = {
@@ -120,6 +120,8 @@ def _named(fields: Mapping[str, Any], estate_types: Collection[str]) -> list[Nam
             named = _records("project", [(record, None)], "Project")
         case "estatecontact" if subtype in RELATIONS and _in_scope(fields, estate_types):
             named = _relation(str(fields.get("relid1", "")), str(fields.get("relid2", "")))
+        case "incominglead":  # what became of a lead of ours stands on its timeline (V15)
+            named = _records(LEAD, [(record, None)], None)
         case "note":
             named = _note(record, str(fields.get("relid1", "")), str(fields.get("relid2", "")))
         case _:

@@ -262,9 +262,11 @@ async def refused_fields(
     return frozenset((row["target"], row["category"], row["field"]) for row in rows)
 
 
-async def leads_of(conn: Connection, tenant: str, email: str) -> list[str]:
-    """The leads of an e-mail address, in its normal form; the newest first."""
-    return [row["entity"] for row in await conn.fetch(_sql["leads_of"], tenant, email)]
+async def leads_of(
+    conn: Connection, tenant: str, *, email: str | None = None, vitec_id: str | None = None
+) -> list[str]:
+    """The leads of an e-mail address, in its normal form, or of Vitec's id; the newest first."""
+    return [row["entity"] for row in await conn.fetch(_sql["leads_of"], tenant, email, vitec_id)]
 
 
 async def projects_named(conn: Connection, tenant: str, name: str) -> list[Entity]:
@@ -294,6 +296,12 @@ async def due_commands(conn: Connection, tenant: str, now: datetime, limit: int 
 async def flying_commands(conn: Connection, tenant: str) -> list[CommandRow]:
     """The commands that left and have no outcome."""
     return [_commands.decode(row[0]) for row in await conn.fetch(_sql["flying_commands"], tenant)]
+
+
+async def commands_in(conn: Connection, tenant: str, states: Sequence[str]) -> list[CommandRow]:
+    """The commands in some states, the oldest first."""
+    rows = await conn.fetch(_sql["commands_in"], tenant, list(states))
+    return [_commands.decode(row[0]) for row in rows]
 
 
 async def counts(conn: Connection, tenant: str) -> dict[str, int]:

@@ -45,7 +45,7 @@ SELECT target, category, unnest(unconfirmed) FROM commands
  WHERE tenant = $1 AND cardinality(unconfirmed) > 0 AND category = ANY ($2::text[])
 
 -- name: leads_of
-SELECT entity FROM leads WHERE tenant = $1 AND email = $2 ORDER BY received_at DESC
+SELECT entity FROM leads WHERE tenant = $1 AND (email = $2 OR vitec_id = $3) ORDER BY received_at DESC
 
 -- name: projects_named
 SELECT entity FROM projects WHERE tenant = $1 AND lower(name) = lower($2)
@@ -69,6 +69,9 @@ SELECT to_json(commands) FROM commands
 
 -- name: flying_commands
 SELECT to_json(commands) FROM commands WHERE tenant = $1 AND state = 'flying' ORDER BY issued
+
+-- name: commands_in
+SELECT to_json(commands) FROM commands WHERE tenant = $1 AND state = ANY ($2::text[]) ORDER BY issued
 
 -- name: counts
 SELECT count(*) FILTER (WHERE state IN ('pending', 'unknown', 'flying')) AS pending,
