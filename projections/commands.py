@@ -80,6 +80,7 @@ def evolve(tenant: str, rows: dict[str, CommandRow], event: Event) -> str | None
             )
             return d.command
         case CommandHeld() as d:
+            before = rows.get(d.command)
             rows[d.command] = CommandRow(
                 tenant,
                 d.command,
@@ -91,6 +92,7 @@ def evolve(tenant: str, rows: dict[str, CommandRow], event: Event) -> str | None
                 "held",
                 event.position,
                 event.position,
+                attempts=before.attempts if before is not None else 0,
                 reason=d.reason,
                 detail=d.detail,
             )

@@ -94,6 +94,7 @@ class Side(msgspec.Struct, omit_defaults=True):
     kept: list[Push] = []
     restored: bool = False
     gone: int | None = None
+    evidence: str | None = None
     reference: str | None = None
     domain: str | None = None
     kind: str | None = None

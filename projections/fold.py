@@ -43,6 +43,9 @@ from projections.merge import Observation, Rules, lose_sight, observe, release_k
 OBSERVE: Final = "observe"
 """The reason of a hold that only says that nothing is sent in observe mode."""
 
+MERGED: Final = "merged"
+"""Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
+
 ETAGS: Final = {VITEC: False, PROPSTREET: True}
 
 
@@ -234,7 +237,7 @@ class Entities:
             side.parts = merged.parts
         if side.head.event == 0:
             side.need = event.position  # never seen: what moved there must be read
-        source.tombstone, source.hold = f"merged into {merged.vendor}:{merged.destination}", None
+        source.tombstone, source.hold = f"{MERGED} into {merged.vendor}:{merged.destination}", None
         gone.into = merged.destination
         far = other(merged.vendor)
         if heir is not source and source.id not in heir.sources:
@@ -266,7 +269,7 @@ class Entities:
             case RecordsUnlinked():
                 entity.tombstone = decision.reason if decision.tombstone else None
             case RecordRemoved() if side is not None:
-                side.gone, side.need = event.position, None
+                side.gone, side.need, side.evidence = event.position, None, decision.evidence
                 side.attempts = [a for a in side.attempts if a.state == "recent"]
             case FieldsAgreed():
                 for field, (vitec, propstreet) in decision.fields.items():

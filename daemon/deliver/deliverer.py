@@ -37,7 +37,7 @@ from daemon.domain.events import (
     CommandUnknown,
     Decision,
 )
-from daemon.domain.streams import entity_stream
+from daemon.domain.streams import LEAD, entity_stream
 from daemon.mappings import lens
 from daemon.policies.linking import MET_BY_CONTENT, counterparts
 from daemon.policies.plan import expected
@@ -66,6 +66,7 @@ class Deliverer(Processor):
         self._targets = targets
         self._jitter = jitter
         self._creating = {name: asyncio.Lock() for name in targets}
+        self._probing = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, int] = {}
         self._barriers: dict[str, int] = {}
@@ -140,7 +141,10 @@ class Deliverer(Processor):
     async def _deliver(self, command: CommandRow) -> None:
         target = self._targets[command.target]
         try:
-            if command.record is None and command.category in LOOKED_FOR:
+            if self._is_probe(command):
+                async with self._probing:
+                    await self._probe(command, target)
+            elif command.record is None and command.category in LOOKED_FOR:
                 async with self._creating[command.target]:
                     await self._send(command, target)
             else:
@@ -157,6 +161,26 @@ class Deliverer(Processor):
         except Exception:
             self._log.exception("deliver.failed", command=command.command)
             await asyncio.sleep(1.0)
+
+    def _is_probe(self, command: CommandRow) -> bool:
+        if command.category == LEAD:
+            return False
+        return set(command.fields) <= lens(command.target, command.category).probed
+
+    async def _probe(self, command: CommandRow, target: Target) -> None:
+        """What a vendor perhaps ignores is tried one at a time: the outcome of the last try is looked at first (S31)."""
+        head = self.at.appender.head
+        async with self.at.connection() as conn:
+            while await views.position(conn, self.tenant) < head:  # noqa: ASYNC110 - the views are another stage's
+                await asyncio.sleep(0.02)
+            refused = await views.refused_fields(conn, self.tenant, [command.category])
+            entity = await views.resolve(conn, self.tenant, command.entity)
+        pending = entity.pending.get(command.target) if entity is not None else None
+        known = {(command.target, command.category, field) for field in command.fields} & refused
+        if entity is not None and pending is not None and pending.command == command.command and known:
+            await self._supersede(entity, pending, "the vendor was seen to ignore it")
+        else:
+            await self._send(command, target)
 
     async def _send(self, command: CommandRow, target: Target) -> None:
         """Look, check that it is still due, attempt, write, and append the outcome."""

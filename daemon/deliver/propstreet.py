@@ -134,7 +134,7 @@ class PropstreetTarget:
             await self._client.remove_prospect(project, pending.record)
         stream = record_stream(entity.category, PROPSTREET, pending.record)
         gone = at.decided(
-            entity, RecordRemoved("removed by us"), stream=stream, origin=PROPSTREET, mark=pending.command
+            entity, RecordRemoved("removed_by_us"), stream=stream, origin=PROPSTREET, mark=pending.command
         )
         return Landed(pending.record, None, (gone,))
 

@@ -93,7 +93,7 @@ class VitecConnectTarget:
                 return None if kind is None else await self._client.estate(kind, record)
             case "prospect":
                 pair = (parts["project"], parts["contact"])
-                return (await relations_of(self._client, [pair]))[pair]
+                return (await relations_of(self._client, [pair])).found.get(pair)
         raise NotWritable(f"nothing is written to a {category} at Vitec")
 
     async def _look_for(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Met:

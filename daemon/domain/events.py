@@ -100,7 +100,11 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RecordRemoved(Decision, frozen=True):
-    """The record is gone at its vendor, and that was confirmed (`evidence`: not_found, deleted)."""
+    """The record is gone at its vendor, and that was confirmed.
+
+    `evidence`: not_found; contact_gone (a relation whose contact is gone, which may have been merged into another);
+    removed_by_us.
+    """
 
     evidence: str
 

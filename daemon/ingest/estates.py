@@ -23,7 +23,7 @@ from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection
-from daemon.storage.views import Estate
+from daemon.storage.views import Typed
 from daemon.storage.working import Cursor, source_of
 from daemon.vendors.limiter import Priority
 from daemon.vendors.vitec_connect.client import EstateReference, VitecConnectClient
@@ -61,17 +61,15 @@ class EstatePoller(Poller):
             return 0
         started = self.at.appender.head
         found = await relations_of_estate(self.at, self._client, estate, payload)
-        items: list[Item] = []
-        for contact, relation in found.items():
-            record = relation_id(estate, contact)
-            stream = record_stream("prospect", VITEC, record)
-            items.append(
-                removed(self.at, stream, VITEC, str(started))
-                if relation is None
-                else self.read(cursor, "prospect", record, relation, started)
-            )
+        items: list[Item] = [
+            self.read(cursor, "prospect", relation_id(estate, contact), relation, started)
+            for contact, relation in found.present.items()
+        ]
+        for contact, evidence in found.gone.items():
+            stream = record_stream("prospect", VITEC, relation_id(estate, contact))
+            items.append(removed(self.at, stream, VITEC, str(started), evidence))
         await self.at.appender.append(items)
-        return 2 * -(-len(found) // 20)
+        return 2 * -(-(len(found.present) + len(found.gone)) // 20)
 
 
 class VitecEstatePoller(EstatePoller):
@@ -106,17 +104,17 @@ class VitecEstatePoller(EstatePoller):
             await self.look_at(cursor, each.kind, each.id, each.changed_at or None)
 
 
-class VitecRelationPoller(Rounds[Estate], EstatePoller):
+class VitecRelationPoller(Rounds[Typed], EstatePoller):
     """The estates in sale, each once in an interval or as often as the share allows; the others once in a while."""
 
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, client.at(Priority.AUDIT), "prospect")
 
-    async def due(self, conn: Connection, audited: datetime) -> list[Estate]:
+    async def due(self, conn: Connection, audited: datetime) -> list[Typed]:
         """The estates of the next round."""
         return await views.estates_to_look_at(conn, self.tenant, audited)
 
-    async def look(self, cursor: Cursor, each: Estate) -> int:
+    async def look(self, cursor: Cursor, each: Typed) -> int:
         """Read an estate whole."""
         return await self.look_at(cursor, each.kind, each.external_id)
 

@@ -8,6 +8,7 @@ from typing import Final
 from daemon.domain.errors import NotFound, UntranslatablePayload
 from daemon.domain.events import Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
+from daemon.ingest.relations import CONTACT_GONE, NOT_FOUND
 from daemon.ingest.removals import removed
 from daemon.mappings import lens, propstreet_note
 from daemon.mappings.privacy import without_national_ids
@@ -49,11 +50,11 @@ class Fetcher(Processor):
         """Read these records and append what was found."""
         raise NotImplementedError
 
-    async def found(self, need: Need, started: int, payload: bytes | None) -> None:
+    async def found(self, need: Need, started: int, payload: bytes | None, evidence: str = NOT_FOUND) -> None:
         """Append a record as it was read, or its confirmed removal."""
         stream = record_stream(need.category, self.vendor, need.external_id)
         item: Item = (
-            removed(self.at, stream, self.vendor, str(need.need))
+            removed(self.at, stream, self.vendor, str(need.need), evidence)
             if payload is None
             else self._read(stream, need, started, payload, await self._told(need))
         )
@@ -178,10 +179,11 @@ class VitecConnectFetcher(Fetcher):
         if self.at.options.viewing_means_interested:
             viewing = await self._participants({need.parts["project"] for need in named})
         pairs = {(need.parts["project"], need.parts["contact"]): need for need in named}
-        found = await relations_of(self._client, pairs, viewing=viewing)
+        read = await relations_of(self._client, pairs, viewing=viewing)
         for pair, need in pairs.items():
-            if pair in found:
-                await self.found(need, started, found[pair])
+            if pair in read.found:
+                evidence = CONTACT_GONE if pair[1] in read.unknown else NOT_FOUND
+                await self.found(need, started, read.found[pair], evidence)
 
     async def _participants(self, estates: set[str]) -> dict[str, set[str]]:
         """Who came to a viewing, by estate (R6)."""
@@ -203,9 +205,12 @@ class VitecConnectFetcher(Fetcher):
                     await self.found(need, started, found.get(need.external_id))
 
     async def _notes(self, needs: Sequence[Need]) -> None:
-        for contact in {need.parts["contact"]: None for need in needs if "contact" in need.parts}:
+        contacts = {need.parts["contact"] for need in needs if "contact" in need.parts}
+        async with self.at.connection() as conn:
+            companies = await views.kinds(conn, self.tenant, "company", VITEC, contacts)
+        for contact in sorted(contacts):
             started = self.at.appender.head
-            found = await notes_of(self._client, contact, self.at.options)
+            found = await notes_of(self._client, contact, companies.get(contact), self.at.options)
             for need in needs:
                 if need.parts.get("contact") == contact:
                     await self.found(need, started, found.get(need.external_id))

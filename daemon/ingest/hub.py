@@ -43,8 +43,8 @@ class VitecHubPoller(Poller):
     async def poll(self, cursor: Cursor) -> None:
         """The whole list, then what has to be read. To be missing in it is no removal: only a 404 is."""
         listed = {each.id: each.changed_at for each in await self._client.estates()}
-        due = deque([*await self._changed_ones(listed), *sorted(self._listed - listed.keys())])
-        due += [each for each in await self._long_unread() if each not in due]
+        missing = sorted(self._listed - listed.keys())
+        due = deque(dict.fromkeys([*await self._changed_ones(listed), *missing, *await self._long_unread()]))
         await asyncio.gather(*(self._read(cursor, due, listed) for _ in range(AT_ONCE)))
         self._listed = set(listed)
 

@@ -14,7 +14,7 @@ from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection
-from daemon.storage.views import Owner
+from daemon.storage.views import Owner, Typed
 from daemon.storage.working import Cursor, source_of
 from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
@@ -24,7 +24,7 @@ from daemon.vendors.vitec_connect.joined import notes_of
 NOTED: Final = ("contact", "company", "prospect")
 
 
-class VitecRounds(Rounds[str]):
+class VitecRounds(Rounds[Typed]):
     """Rounds of the linked contacts or companies at Vitec: after each change, and once in a while."""
 
     closed_for = ONCE_A_DAY
@@ -42,7 +42,7 @@ class VitecRounds(Rounds[str]):
         """Vitec's."""
         return self.at.settings.vitec.limits
 
-    async def due(self, conn: Connection, audited: datetime) -> list[str]:
+    async def due(self, conn: Connection, audited: datetime) -> list[Typed]:
         """Those that were read since they were looked at, and those that nobody looked at for long."""
         return await views.owners_to_look_at(conn, self.tenant, self._of, VITEC, self.source, audited)
 
@@ -53,17 +53,17 @@ class VitecLinkPoller(VitecRounds):
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, client, "link", ("company",))
 
-    async def look(self, cursor: Cursor, each: str) -> int:
+    async def look(self, cursor: Cursor, each: Typed) -> int:
         """Read a company's relations; a link that we knew and that is not among them is gone."""
-        started = self.at.appender.head
-        payload = await self._client.relations(each)
+        company, started = each.external_id, self.at.appender.head
+        payload = await self._client.relations(company)
         try:
-            found = dict(links_in(each, payload, self.at.options)) if payload is not None else {}
+            found = dict(links_in(company, payload, self.at.options)) if payload is not None else {}
         except UntranslatablePayload:
             self._log.warning("poll.unreadable_relations")
             return 1
         async with self.at.connection() as conn:
-            known = await views.joined_records(conn, self.tenant, "link", VITEC, f"part:company:{each}")
+            known = await views.joined_records(conn, self.tenant, "link", VITEC, f"part:company:{company}")
         items: list[Item] = [
             self.read(cursor, "link", record, link, started) for record, link in found.items()
         ]
@@ -73,7 +73,7 @@ class VitecLinkPoller(VitecRounds):
             if record not in found
         ]
         await self.at.appender.append(items)
-        await self.looked(each)
+        await self.looked(company)
         return 1
 
 
@@ -83,14 +83,14 @@ class VitecNotePoller(VitecRounds):
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, client, "note", ("contact", "company"))
 
-    async def look(self, cursor: Cursor, each: str) -> int:
+    async def look(self, cursor: Cursor, each: Typed) -> int:
         """Read all notes of a contact; there is no filter by date."""
         started = self.at.appender.head
-        found = await notes_of(self._client, each, self.at.options)
+        found = await notes_of(self._client, each.external_id, each.kind, self.at.options)
         await self.at.appender.append(
             [self.read(cursor, "note", record, payload, started) for record, payload in found.items()]
         )
-        await self.looked(each)
+        await self.looked(each.external_id)
         return 2
 
 

@@ -1,5 +1,9 @@
 """Who is interested in an estate: Vitec tells it by contact, so an estate's list leads to the contacts' own rows."""
 
+from typing import Final
+
+import msgspec
+
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.streams import VITEC, relation_id
 from daemon.mappings.vitec_relation import relations_in
@@ -8,26 +12,38 @@ from daemon.storage import views
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
 
+NOT_FOUND: Final = "not_found"
+CONTACT_GONE: Final = "contact_gone"
+"""Why a relation is gone: a contact that is gone itself may have been merged into another, which has the relation."""
+
+
+class EstateRelations(msgspec.Struct, frozen=True):
+    """By contact: the relations that are there, and of those that we knew and are gone, why."""
+
+    present: dict[str, bytes]
+    gone: dict[str, str]
+
 
 async def relations_of_estate(
     at: Tenant, client: VitecConnectClient, estate: str, payload: bytes
-) -> dict[str, bytes | None]:
-    """Every relation of an estate by contact: those that it lists, and those that we knew; None for one that is gone.
+) -> EstateRelations:
+    """Every relation of an estate by contact: those that it lists, and those that we knew.
 
     Speculators and buyers are read in batches of 20, as few as the list allows.
     """
     try:
         listed = relations_in(payload)
     except UntranslatablePayload:
-        return {}
+        return EstateRelations({}, {})
     async with at.connection() as conn:
         known = await views.joined_records(conn, at.name, "prospect", VITEC, f"part:project:{estate}")
     before = [record.removeprefix(relation_id(estate, "")) for record in known]
     seen = set(listed.participants) if at.options.viewing_means_interested else set()
     contacts = list(dict.fromkeys((*listed.interests, *listed.buyers, *before, *sorted(seen))))
-    found = await relations_of(client, [(estate, each) for each in contacts], viewing={estate: seen})
-    return {
-        each: found[estate, each]
-        for each in contacts
-        if (estate, each) in found and (found[estate, each] is not None or each in before)
-    }
+    read = await relations_of(client, [(estate, each) for each in contacts], viewing={estate: seen})
+    found = {contact: relation for (_, contact), relation in read.found.items()}
+    gone = {each for each in before if each in found and found[each] is None}
+    return EstateRelations(
+        {each: relation for each, relation in found.items() if relation is not None},
+        {each: CONTACT_GONE if each in read.unknown else NOT_FOUND for each in gone},
+    )

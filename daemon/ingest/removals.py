@@ -5,7 +5,7 @@ from daemon.domain.streams import derived_id
 from daemon.processor import Tenant
 
 
-def removed(at: Tenant, stream: str, vendor: str, mark: str) -> NewEvent:
+def removed(at: Tenant, stream: str, vendor: str, mark: str, evidence: str = "not_found") -> NewEvent:
     """The removal of a record; `mark` tells one removal from the next."""
     event_id = derived_id(at.name, stream, "RecordRemoved", mark)
     return NewEvent(
@@ -14,6 +14,6 @@ def removed(at: Tenant, stream: str, vendor: str, mark: str) -> NewEvent:
         type="RecordRemoved",
         origin=vendor,
         occurred_at=at.clock(),
-        data=encode(RecordRemoved("not_found")),
+        data=encode(RecordRemoved(evidence)),
         correlation_id=event_id,
     )

@@ -1,4 +1,4 @@
-"""A Propstreet property (section 8.7 of the contract: POST properties, model Property). Optional."""
+"""A Propstreet property (vendors: properties: POST properties, model Property). Optional."""
 
 from collections.abc import Mapping
 from typing import ClassVar

@@ -213,12 +213,17 @@ class VitecEstate(Lens[Estate]):
         return super().kept(field, wanted, read, options)
 
     def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
-        """Hold all but a project's name (H9) and, where it is switched on, its classification (S35)."""
-        if seen is not None and HUB in seen.flags:
+        """Hold all but a project's name (H9) and, where it is switched on, its classification (S35).
+
+        That a new one cannot be created is told once, by `check_create`.
+        """
+        if seen is None:
+            return None
+        if HUB in seen.flags:
             return Hold(
                 field, "not_writable", "nothing can be written to Vitec Next (Hub); change it there by hand"
             )
-        if seen is None or PROJECT not in seen.flags:
+        if PROJECT not in seen.flags:
             return Hold(
                 field, "not_writable", "Vitec has no call that changes an estate; change it at Vitec by hand"
             )

@@ -95,7 +95,7 @@ def relation_of(
 
 
 def relations_in(estate_payload: bytes) -> Relations:
-    """Give the contacts that an estate's v1 record names (vitec-connect: read by estate).
+    """Give the contacts that an estate's v1 record names (speculators, read).
 
     Raises UntranslatablePayload.
     """

@@ -7,7 +7,7 @@ from daemon.mappings.lens import REMOVED
 from daemon.policies.deleting import remove
 from daemon.policies.leading import lead_on
 from daemon.policies.linking import introduce
-from daemon.policies.merging import follow, heir_of
+from daemon.policies.merging import follow, followed, heir_of
 from daemon.policies.plan import NOTHING, Context, Plan, direction, hold, release
 from daemon.policies.syncing import settle
 from projections.entities import dormant
@@ -28,13 +28,13 @@ HELD: Final = {
 
 def decide(entity: Entity, context: Context) -> Plan:
     """What must be appended for this entity now; nothing while a read or a write is outstanding."""
-    if entity.busy() or entity.tombstone is not None:
+    if entity.busy():
         return NOTHING
     if entity.lead is not None:
         return lead_on(entity, context)
-    if heir_of(entity, context.kin) is not None:
+    if heir_of(entity, context.kin) is not None and not followed(entity):
         return _with_stop(entity, follow(entity, context))
-    if any(side.need is not None for side in entity.sides.values()):
+    if entity.tombstone is not None or any(side.need is not None for side in entity.sides.values()):
         return NOTHING
     if entity.hold is not None and entity.hold.reason == MATCHED:
         return NOTHING  # only the operator knows whether it is the same person

@@ -48,8 +48,15 @@ def removal(sync: SyncSettings, category: str) -> Removal:
 
 
 def _propagate(entity: Entity, context: Context) -> Plan:
-    """Remove at Propstreet what we made there; what a person made is held (V8)."""
+    """Remove at Propstreet what we made there; what a person made is held (V8).
+
+    A relation that went with its contact is not taken back at Propstreet: the contact may turn out to be merged (V12).
+    """
     here, there = entity.sides[VITEC], entity.sides[PROPSTREET]
+    if here.evidence == "contact_gone":
+        contact = context.kin.get("contact")
+        known = contact is None or VITEC not in contact.sides or contact.sides[VITEC].gone is not None
+        return _by_hand(entity) if contact is None or known else Plan(wait_for=(contact.id,))
     if entity.rule not in ("created", "merged") or there.seen < here.seen or here.gone is None:
         return _by_hand(entity)
     want = {REMOVED: Want(REMOVED, VITEC, None, here.gone, None, rule="removed at Vitec")}

@@ -1,15 +1,12 @@
 """What a merge at a vendor moves: the counterpart of the merged record, and of every record that joins it (V12)."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from daemon.domain.events import Decision, EntityHeld, RecordsMerged
 from daemon.domain.streams import VITEC, other
 from daemon.policies.plan import NOTHING, Context, Plan
 from projections.entity import Entity
-
-MERGED: Final = "merged"
-"""The hold of a record whose counterpart and the heir's now stand for one."""
+from projections.fold import MERGED
 
 Record = tuple[str, str]
 """Category and external id at Vitec: the only vendor that merges."""
@@ -25,6 +22,11 @@ def heir_of(entity: Entity, kin: Mapping[str, Entity]) -> Record | None:
     if _into(kin) is None or entity.category not in ("prospect", "link"):
         return None
     return entity.category, _joined_name(entity.category, _parts(entity, kin))
+
+
+def followed(entity: Entity) -> bool:
+    """Whether the entity was closed by a merge already; a removal that was told first does not count."""
+    return entity.tombstone is not None and entity.tombstone.startswith(MERGED)
 
 
 def follow(entity: Entity, context: Context) -> Plan:

@@ -38,8 +38,8 @@ class Need(msgspec.Struct, frozen=True):
     parts: dict[str, str] = {}
 
 
-class Estate(msgspec.Struct, frozen=True):
-    """An estate at Vitec, and the vendor's word for its type."""
+class Typed(msgspec.Struct, frozen=True):
+    """A record at Vitec, and the vendor's word for its type."""
 
     external_id: str
     kind: str
@@ -222,17 +222,17 @@ async def joined_records(conn: Connection, tenant: str, category: str, vendor: s
     return [row["external_id"] for row in rows]
 
 
-async def estates_to_look_at(conn: Connection, tenant: str, audited: datetime) -> list[Estate]:
+async def estates_to_look_at(conn: Connection, tenant: str, audited: datetime) -> list[Typed]:
     """The estates in sale, and those that were last read before `audited`; the longest unread first."""
-    return [Estate(*row) for row in await conn.fetch(_sql["estates_to_look_at"], tenant, audited)]
+    return [Typed(*row) for row in await conn.fetch(_sql["estates_to_look_at"], tenant, audited)]
 
 
 async def owners_to_look_at(
     conn: Connection, tenant: str, categories: Sequence[str], vendor: str, source: str, audited: datetime
-) -> list[str]:
+) -> list[Typed]:
     """Linked records that were read since a round looked at them, or not looked at since `audited`."""
     rows = await conn.fetch(_sql["owners_to_look_at"], tenant, list(categories), vendor, source, audited)
-    return [row["external_id"] for row in rows]
+    return [Typed(*row) for row in rows]
 
 
 async def owners_of_notes(

@@ -39,7 +39,7 @@ SELECT records.external_id
 
 -- name: refused_fields
 SELECT target, category, unnest(fields) AS field FROM commands
- WHERE tenant = $1 AND state = 'held' AND reason = 'not_writable' AND category = ANY ($2::text[])
+ WHERE tenant = $1 AND state = 'held' AND reason = 'not_writable' AND attempts > 0 AND category = ANY ($2::text[])
  UNION
 SELECT target, category, unnest(unconfirmed) FROM commands
  WHERE tenant = $1 AND cardinality(unconfirmed) > 0 AND category = ANY ($2::text[])
@@ -111,13 +111,13 @@ SELECT external_id, kind FROM records
  WHERE tenant = $1 AND category = $2 AND vendor = $3 AND external_id = ANY ($4::text[]) AND kind IS NOT NULL
 
 -- name: owners_to_look_at
-SELECT records.external_id
+SELECT records.external_id, records.kind
   FROM records JOIN entities USING (tenant, entity)
   LEFT JOIN toveis.reads ON reads.tenant = records.tenant
         AND reads.stream = records.category || ':' || records.vendor || ':' || records.external_id
   LEFT JOIN toveis.cursors ON cursors.tenant = records.tenant AND cursors.source = $4 || ':' || records.external_id
  WHERE records.tenant = $1 AND records.category = ANY ($2::text[]) AND records.vendor = $3 AND entities.linked
-   AND entities.state #>> ARRAY['sides', $3, 'gone'] IS NULL
+   AND records.kind IS NOT NULL AND entities.state #>> ARRAY['sides', $3, 'gone'] IS NULL
    AND (cursors.looked_at IS NULL OR cursors.looked_at < $5 OR reads.read_at > cursors.looked_at)
  ORDER BY cursors.looked_at NULLS FIRST
 

@@ -11,13 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from daemon.domain.capabilities import CAPABILITIES
+from daemon.domain.events import TYPES
+from daemon.domain.streams import CATEGORIES, LEAD
+from daemon.mappings.estate_statuses import STATED, STATUSES
+from daemon.mappings.interest_levels import LEVELS
 from daemon.sandbox.twins.propstreet.switches import Switches as PropstreetSwitches
+from daemon.sandbox.twins.realai.switches import Switches as RealaiSwitches
 from daemon.sandbox.twins.vitec_connect.switches import Switches as VitecSwitches
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
-ID = re.compile(r"\b(?:PS|VS|[BCDEGHIKLNPQRSTVWX])\d{1,2}\b")
+ID = re.compile(r"\b(?:PS|RS|VS|[BCDEGHIKLNPQRSTVWX])\d{1,2}\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MENTION = re.compile(r"\bdocs/[A-Za-z0-9_./-]+\.md\b")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -79,6 +85,13 @@ def known_ids() -> set[str]:
     }
 
 
+def rows_of(page: str, heading: str) -> list[list[str]]:
+    """The cells of every table row below a heading, up to the next one."""
+    section = (DOCS / page).read_text().partition(f"\n{heading}")[2].partition("\n#")[0]
+    lines = re.findall(r"^\| (.+) \|$", section, re.MULTILINE)
+    return [[cell.strip() for cell in line.split(" |")] for line in lines]
+
+
 def anchors_of(page: Path) -> set[str]:
     """The anchors of a page's headings, as the usual renderers make them."""
     headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
@@ -94,6 +107,7 @@ def anchors_of(page: Path) -> set[str]:
         ("T9.", {"T9"}),
         ("A link (D1, and as K2 says).", {"D1", "K2"}),
         ("the answer of a call (PS14)", {"PS14"}),
+        ("# RS4: a blank that does not break", {"RS4"}),
         ("Categories K1 and K2 of the twin", set()),
         ("E.164 (the form of phones)", set()),
     ],
@@ -124,10 +138,61 @@ def test_a_rule_has_one_place() -> None:
     assert [name for name, times in Counter(ID.findall(", ".join(rows))).items() if times > 1] == []
 
 
-@pytest.mark.parametrize("switches", [PropstreetSwitches, VitecSwitches])
+@pytest.mark.parametrize("switches", [PropstreetSwitches, RealaiSwitches, VitecSwitches])
 def test_every_switch_of_a_twin_stands_in_the_documentation(switches: type) -> None:
     named = {field.name.upper() for field in fields(switches)}
     assert {name for name in named if ID.fullmatch(name)} - known_ids() == set()
+
+
+def test_every_category_has_a_row_in_the_design() -> None:
+    table = (
+        (DOCS / "design.md")
+        .read_text()
+        .partition("| Category | Vitec | Propstreet |")[2]
+        .partition("\n\n")[0]
+    )
+    named = {
+        name for row in re.findall(r"^\| ([a-z, ]+) \|", table, re.MULTILINE) for name in row.split(", ")
+    }
+    assert named == {*CATEGORIES, LEAD}
+
+
+def test_what_each_product_can_do_stands_in_the_design() -> None:
+    rows = {
+        name: row
+        for row in rows_of("design.md", "## What each product can do")
+        for name in row[0].split(", ")
+    }
+    for category, capability in CAPABILITIES["hub"].items():
+        assert (rows[category][2] == "not available") == (capability.read == "not_readable")
+    assert rows.keys() >= CAPABILITIES["connect"].keys()
+
+
+def test_every_event_has_a_row_in_the_design() -> None:
+    rows = re.findall(r"^\| (`[A-Z].*?`) \|", (DOCS / "design.md").read_text(), re.MULTILINE)
+    assert set(TYPES) - {name.strip("`") for row in rows for name in row.split(", ")} == set()
+
+
+def test_the_table_of_statuses_is_that_of_the_code() -> None:
+    documented = {row[0]: row[3:6] for row in rows_of("mapping-rules.md", "## 10. ") if row[0][1:].isdigit()}
+    for status in STATUSES:
+        state = status.state
+        meaning = "shown" if state.shown else state.classification or "left"
+        assert documented[status.rule] == [state.status or "left", meaning, state.stage or ""]
+
+
+def test_the_numbers_and_labels_of_statuses_are_those_of_the_code() -> None:
+    documented = {row[0].strip("*"): row for row in rows_of("vendors.md", "## Statuses")}
+    for status in STATUSES:
+        row = documented[str(status.id)]
+        assert (row[1].partition(" ")[0], row[3]) == (status.name, "; ".join(status.labels))
+        assert row[0].startswith("*") == (status.id in STATED)
+
+
+def test_the_table_of_levels_is_that_of_the_code() -> None:
+    rows = [row for row in rows_of("mapping-rules.md", "### 12.2") if row[2].isdigit()]
+    documented = {int(row[2]): (row[1], row[3].partition(":")[0]) for row in rows}
+    assert documented == {number: (name, meaning or "none") for number, (name, meaning) in LEVELS.items()}
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)

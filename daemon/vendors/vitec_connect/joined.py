@@ -16,10 +16,17 @@ Pair = tuple[str, str]
 """An estate's id and a contact's."""
 
 
+class Relations(msgspec.Struct, frozen=True):
+    """The present relation of each pair, None where there is none; and the contacts that Vitec does not know."""
+
+    found: dict[Pair, bytes | None]
+    unknown: frozenset[str]
+
+
 async def relations_of(
     client: VitecConnectClient, pairs: Iterable[Pair], viewing: Mapping[str, Collection[str]] | None = None
-) -> dict[Pair, bytes | None]:
-    """The present relation of each pair; None where there is none. Reads speculators and buyers in batches of 20.
+) -> Relations:
+    """The present relation of each pair. Reads speculators and buyers in batches of 20.
 
     `viewing` has, by estate, who came to a viewing, where that counts (R6). A pair whose answer makes no sense is left
     out: nothing is concluded from it.
@@ -27,9 +34,9 @@ async def relations_of(
     pairs = list(pairs)
     contacts = list(dict.fromkeys(contact for _, contact in pairs))
     if not contacts:
-        return {}
+        return Relations({}, frozenset())
     speculators, buyers = await client.speculators(contacts), await client.buyers(contacts)
-    found = {}
+    found: dict[Pair, bytes | None] = {}
     for estate, contact in pairs:
         seen = contact in (viewing or {}).get(estate, ())
         try:
@@ -38,10 +45,14 @@ async def relations_of(
             )
         except UntranslatablePayload:
             continue
-    return found
+    return Relations(
+        found, frozenset(each for each in contacts if each not in speculators.keys() | buyers.keys())
+    )
 
 
-async def notes_of(client: VitecConnectClient, contact: str, options: Options) -> dict[str, bytes]:
+async def notes_of(
+    client: VitecConnectClient, contact: str, kind: str | None, options: Options
+) -> dict[str, bytes]:
     """Every note of a contact by id: the rows of its log, and its own note where that is not an investment strategy.
 
     The contact's own note has no id: it is known by its text, so that a new text is another note (N2, N3).
@@ -52,7 +63,7 @@ async def notes_of(client: VitecConnectClient, contact: str, options: Options) -
             found[_NOTED.decode(row).id] = note_of(contact, row)
         except msgspec.MsgspecError:
             continue
-    payload = await client.read_one("Person", contact)
+    payload = await client.read_one("Company" if kind == "Company" else "Person", contact)
     text = _CONTACT.decode(payload).note if payload is not None else None
     if text and text.strip() and not is_strategy(text, options):
         digest = hashlib.blake2b(text.strip().encode("utf-8", "replace"), digest_size=9).hexdigest()
