@@ -315,12 +315,15 @@ UNSAID: Final = {"vitec": {"not_contacted"}, "propstreet": {"not_contacted", "dr
 """Classifications that a vendor gives by itself to what nobody has classified: on a first link they are blanks."""
 
 
+def says_nothing(vendor: str, field: str, value: Value) -> bool:
+    """A blank, or a classification that the vendor gave by itself."""
+    return is_blank(value) or (field == "classification" and value in UNSAID[vendor])
+
+
 def _first_link(field: str, v: Shadow, p: Shadow, authority: str) -> Verdict:
-    said = {side: not is_blank(held.value) for side, held in (("vitec", v), ("propstreet", p))}
-    if field == "classification":
-        said = {side: held.value not in UNSAID[side] for side, held in (("vitec", v), ("propstreet", p))}
-    if not all(said.values()):
-        return Verdict("propstreet" if not said["vitec"] else "vitec", "a blank never wins a first link")
+    blanks = says_nothing("vitec", field, v.value), says_nothing("propstreet", field, p.value)
+    if any(blanks):
+        return Verdict("propstreet" if blanks[0] else "vitec", "a blank never wins a first link")
     return _both_changed(v, p, authority)
 
 

@@ -1,4 +1,4 @@
-"""`toveis sandbox`: both vendors' twins, the daemon, and a scripted day of edits on both sides."""
+"""`toveis sandbox`: both vendors' twins, the daemon, and a scripted day of edits on both sides, sales and leads."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from daemon.sandbox.world import World
     from daemon.storage.connection import Connection
 
-NARRATED = 0.35
+NARRATED = 0.2
 QUIET = 10.0
 
 
@@ -25,9 +25,9 @@ QUIET = 10.0
 @click.option("--json", "as_json", is_flag=True, help="No table; one JSON object at the end.")
 @click.option("--seed", default=1, show_default=True, help="Another seed is another day.")
 @click.option(
-    "--edits", default=64, show_default=True, help="How many edits the day has, besides its creates."
+    "--edits", default=95, show_default=True, help="How many edits the day has, besides what is new in it."
 )
-@click.option("--pace", type=float, help="Seconds between edits; 0.35 when the day is shown, else 0.")
+@click.option("--pace", type=float, help="Seconds between edits; 0.2 when the day is shown, else 0.")
 @click.option("--lose", default=15, show_default=True, help="Percent of webhooks that are lost.")
 @click.option("--copies", default=2, show_default=True, help="How often each webhook is delivered.")
 def sandbox(
@@ -35,7 +35,8 @@ def sandbox(
 ) -> int:
     """A whole day on this machine alone: embedded PostgreSQL, twins of both vendors, and the daemon.
 
-    It shows what happens as it happens, then compares both vendors field by field. Exit 0 only if they agree.
+    Contacts and companies are edited at both vendors, estates are sold, investors are won, and leads come in. It shows
+    what happens as it happens, then compares both vendors field by field. Exit 0 only if they agree.
 
     \b
     Example:  toveis sandbox
@@ -112,12 +113,17 @@ async def _run(plan: Plan, screen: "Screen", *, keep: bool, as_json: bool) -> "O
 
 async def _stay(place: "World", config_file: Path, psql: str) -> None:
     """Say how to look around, and wait for Ctrl-C."""
+    from daemon.sandbox.forms import STORY as LEADS
+
     someone = next(r["email"] for r in place.propstreet.records("contact") if r["email"])
+    project, lead = place.propstreet.records("project")[0]["name"], LEADS[0].fields["email"]
     click.echo(f"configuration  {config_file}")
     click.echo(f"Vitec twin     {place.vitec_url}")
     click.echo(f"Propstreet     {place.propstreet_url}")
     click.echo(f"psql           {psql}")
     click.echo(f"try            toveis history contact {someone} --config {config_file}")
+    click.echo(f"               toveis history project '{project}' --config {config_file}")
+    click.echo(f"               toveis history lead {lead} --config {config_file}")
     click.echo("Ctrl-C ends it.")
     sys.stdout.flush()
     stop = asyncio.Event()

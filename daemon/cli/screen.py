@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from typing import Any
 
@@ -11,15 +11,19 @@ import click
 
 from daemon.cli.stories import Story
 from daemon.mappings.lens import Options
-from daemon.sandbox.cast import CATEGORIES, COMPANY_CATEGORIES
 from daemon.sandbox.day import Outcome
+from daemon.sandbox.steps import CATEGORIES, COMPANY_CATEGORIES
+from daemon.sandbox.twins.journal import Journal
 from daemon.sandbox.world import TENANT, World
 from daemon.storage import log
 from daemon.storage.connection import Connection
 
-COLOURS = {"vitec": "cyan", "propstreet": "magenta", "toveis": "green", "sandbox": "bold"}
+COLOURS = {"vitec": "cyan", "propstreet": "magenta", "web": "yellow", "toveis": "green", "sandbox": "bold"}
 TOLD = (
+    "LeadReceived",
     "RecordsLinked",
+    "RecordsMerged",
+    "RecordsUnlinked",
     "ConflictResolved",
     "CommandIssued",
     "CommandHeld",
@@ -89,7 +93,8 @@ class Screen:
             for event in await log.page(conn, TENANT, self._position, 200):
                 self._position = event.position
                 if event.type in TOLD:
-                    self.tell("toveis", story.line(event).summary)
+                    category = event.stream.partition(":")[0]
+                    self.tell("toveis", f"{category}: {story.line(event).summary}")
             await asyncio.sleep(0.1)
 
     def _table(self) -> Any:
@@ -99,8 +104,8 @@ class Screen:
         title = "Vitec  ⇄  Toveis  ⇄  Propstreet"
         caption = None
         if self._world is not None:
-            writes = [len(t.journal.writes()) for t in (self._world.vitec, self._world.propstreet)]
-            caption = f"{self._position} events · {writes[0]} writes to Vitec · {writes[1]} to Propstreet"
+            caption = f"{self._position} events · {_writes('Vitec', self._world.vitec.journal)}"
+            caption += f" · {_writes('Propstreet', self._world.propstreet.journal)}"
         table = Table(title=title, caption=caption, expand=True)
         table.add_column("s", justify="right", width=6)
         table.add_column("who", width=10)
@@ -108,3 +113,10 @@ class Screen:
         for at, who, what in self._lines:
             table.add_row(at, f"[{COLOURS.get(who, 'white')}]{who}[/]", escape(what))
         return table
+
+
+def _writes(vendor: str, journal: Journal) -> str:
+    """How often we wrote to a vendor, and to what."""
+    counts = Counter(entry.category for entry in journal.writes())
+    kinds = ", ".join(f"{number} {category}" for category, number in counts.most_common())
+    return f"{counts.total()} writes to {vendor}" + (f" ({kinds})" if kinds else "")

@@ -20,7 +20,7 @@ from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction
 from projections.entity import Base, Entity, Pending, Side
 from projections.fold import OBSERVE
-from projections.merge import Same, Verdict, is_blank, merge, merge_sets, sealable
+from projections.merge import Same, Verdict, merge, merge_sets, says_nothing, sealable
 
 SETS: Final = frozenset(("tags",))
 SKEW: Final = timedelta(seconds=30)
@@ -97,7 +97,7 @@ def _wanted(
         if OWNERS.get(field) == target:
             continue
         if present is None:  # left out by the vendor, which may mean that it is empty: a value can be written
-            if not is_blank(held.value):
+            if not says_nothing(other(target), field, held.value):
                 want[field] = Want(
                     held.value, other(target), held.value, held.position, held.since, rule=CREATED
                 )
@@ -146,11 +146,10 @@ def _command(
         (entity.id, CommandSuperseded(command, "a newer value")) for command in sorted(outdated)
     ]
     holds = _holds_of(entity, target, due, context)
-    events += [(entity.id, _held(entity, target, due, hold)) for hold in holds]
-    if any(hold.field == RECORD for hold in holds):
-        due = {}
-    else:
-        due = {f: w for f, w in due.items() if f not in {hold.field for hold in holds}}
+    whole = tuple(hold for hold in holds if hold.whole)
+    events += [(entity.id, _held(entity, target, due, hold)) for hold in whole or holds]
+    held = {hold.field for hold in holds}
+    due = {} if whole else {field: want for field, want in due.items() if field not in held}
     probed = lens(target, entity.category).probed
     if due.keys() - probed:  # what is perhaps ignored, or refused, goes alone when the rest is written
         due = {field: w for field, w in due.items() if field not in probed}
