@@ -340,8 +340,16 @@ def _row(line: Line) -> dict[str, Any]:
         "stream": event.stream,
         "record": line.record,
         "summary": line.summary,
-        "data": msgspec.Raw(event.data.encode()),
+        "data": msgspec.Raw(_on_one_line(event.data)),
     }
+
+
+def _on_one_line(data: str) -> bytes:
+    """A payload without the line breaks between its values; the log keeps them."""
+    try:
+        return msgspec.json.format(data.encode(), indent=-1)
+    except msgspec.MsgspecError:  # half of a surrogate pair, which the log may hold
+        return " ".join(data.splitlines()).encode()
 
 
 # --- Picture ---

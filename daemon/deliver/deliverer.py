@@ -292,11 +292,15 @@ class Deliverer(Processor):
                 return CommandFailed(command, name, error.status, at)
             case AccessDenied():
                 return CommandFailed(command, name, error.status, self._close(target))
-            case Duplicate() if entity.lead is not None:
+            case Duplicate() | NotFound() if entity.lead is not None:
                 return CommandDeadLettered(command, error.reason or name, error.status)
             case Retryable() | Duplicate() if (at := self._later(attempt)) is not None:
                 return CommandFailed(command, name, error.status, at)
-            case Stale() | NotFound():
+            case NotFound() if pending.record is None and (at := self._later(attempt)) is not None:
+                return CommandFailed(
+                    command, name, error.status, at
+                )  # what it joins is not there, or not yet
+            case Stale() | NotFound() if pending.record is not None:
                 return CommandFailed(command, name, error.status, read_again=True)
             case NotWritable():
                 detail = "the vendor has no call for this"

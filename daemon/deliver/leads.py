@@ -5,7 +5,7 @@ from daemon.domain.events import reading_of
 from daemon.mappings.leads import Call, Unsendable, call_of
 from daemon.mappings.lens import Patch
 from daemon.processor import Tenant
-from daemon.storage import log, working
+from daemon.storage import log
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from projections.entity import Entity
 
@@ -31,8 +31,8 @@ async def lead_to_send(at: Tenant, entity: Entity) -> LeadWrite | Stuck:
             return LeadWrite(Patch({}), call=call)
 
 
-async def send_lead(at: Tenant, client: VitecConnectClient, entity: Entity, write: Write) -> Landed:
-    """Send it. The contact, and the relation, that Vitec makes of it reach us as those of anybody else: look soon."""
+async def send_lead(client: VitecConnectClient, write: Write) -> Landed:
+    """Send it. The contact, and the relation, that Vitec makes of it reach us as those of anybody else."""
     assert isinstance(write, LeadWrite)
     call = write.call
     match call.kind:
@@ -44,6 +44,4 @@ async def send_lead(at: Tenant, client: VitecConnectClient, entity: Entity, writ
         case "final_price":
             assert call.estate_id is not None
             record = await client.watch_final_price(call.estate_id, call.body)
-    async with at.connection() as conn:
-        await working.ask_polls(conn, at.name)
     return Landed(record or "", None)

@@ -25,7 +25,7 @@ from daemon.domain.streams import PROPSTREET, VITEC, record_stream, relation_id
 from daemon.mappings import lens
 from daemon.policies.deciding import MATCHED
 from daemon.processor import ONCE_A_DAY, Tenant
-from daemon.storage import views
+from daemon.storage import views, working
 from daemon.storage.appender import Item
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
@@ -48,6 +48,7 @@ class VitecConnectTarget:
 
     def __init__(self, client: VitecConnectClient) -> None:
         self._client = client
+        self._asked = -1.0
 
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Read the record right before the write; anything new in it goes to the log first, and is decided on."""
@@ -155,7 +156,9 @@ class VitecConnectTarget:
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """Write, then read back: what the vendor kept, and what a person may have typed since, shows only there."""
         if entity.lead is not None:
-            return await send_lead(at, self._client, entity, write)
+            landed = await send_lead(self._client, write)
+            await self._ask_polls(at)
+            return landed
         sent = time.monotonic()
         record = await self._send(at, entity, pending, write)
         if pending.record is None and entity.category in KINDS:
@@ -175,6 +178,13 @@ class VitecConnectTarget:
         window = None if write.seen is None else round((sent - write.seen) * 1000, 1)
         odd = unconfirmed(at, VITEC, entity.category, pending, payload)
         return Landed(record, read, before, after, odd, window)
+
+    async def _ask_polls(self, at: Tenant) -> None:
+        """Look soon for what Vitec makes of a lead; in a burst, once a second."""
+        if time.monotonic() - self._asked >= 1.0:
+            self._asked = time.monotonic()
+            async with at.connection() as conn:
+                await working.ask_polls(conn, at.name)
 
     async def _read_back(
         self, at: Tenant, entity: Entity, pending: Pending, record: str

@@ -64,7 +64,7 @@ SELECT records.category, records.vendor, records.external_id, records.kind, reco
 -- name: due_commands
 SELECT to_json(commands) FROM commands
  WHERE tenant = $1 AND state IN ('pending', 'unknown') AND (due_at IS NULL OR due_at <= $2)
- ORDER BY due_at NULLS FIRST, issued
+ ORDER BY due_at NULLS LAST, issued
  LIMIT $3
 
 -- name: flying_commands
