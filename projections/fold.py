@@ -36,8 +36,8 @@ from daemon.domain.events import (
 from daemon.domain.fields import Value, same
 from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_id, other, parse_record_stream
 from daemon.mappings import leads, lens
-from daemon.mappings.lens import Content, Options
-from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Lead, Pending, Side
+from daemon.mappings.lens import REMOVED, Content, Options
+from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Lead, Pending, Shadow, Side
 from projections.merge import Observation, Rules, lose_sight, observe, release_kept
 
 OBSERVE: Final = "observe"
@@ -235,8 +235,8 @@ class Entities:
         heir, side = self.of_record(category, merged.vendor, merged.destination, event.position)
         if merged.parts is not None and not side.parts:
             side.parts = merged.parts
-        if side.head.event == 0:
-            side.need = event.position  # never seen: what moved there must be read
+        if side.head.event == 0 or merged.parts is not None:
+            side.need = event.position  # never seen, or told of by nobody: what moved there must be read
         source.tombstone, source.hold = f"{MERGED} into {merged.vendor}:{merged.destination}", None
         gone.into = merged.destination
         far = other(merged.vendor)
@@ -269,7 +269,7 @@ class Entities:
             case RecordsUnlinked():
                 entity.tombstone = decision.reason if decision.tombstone else None
             case RecordRemoved() if side is not None:
-                side.gone, side.need, side.evidence = event.position, None, decision.evidence
+                self._remove(event, entity, side, decision)
                 side.attempts = [a for a in side.attempts if a.state == "recent"]
             case FieldsAgreed():
                 for field, (vitec, propstreet) in decision.fields.items():
@@ -294,6 +294,20 @@ class Entities:
                 self._give_up(entity, decision.command)
             case _:
                 self._evolve_outcome(event, entity, decision)
+
+    def _remove(self, event: Event, entity: Entity, side: Side, removed: RecordRemoved) -> None:
+        """The record is gone; where the settings give that a meaning, it reads as an edit instead."""
+        side.need, side.evidence = None, removed.evidence
+        vendor = next(name for name, each in entity.sides.items() if each is side)
+        reads_as = lens(vendor, entity.category).when_gone(self.options)
+        if not reads_as or removed.evidence == "removed_by_us":
+            side.gone = event.position
+            return
+        for field, value in reads_as.items():
+            held = side.shadow.get(field)
+            if held is None or not self.same(field, value, held.value):
+                side.shadow[field] = Shadow(value, event.occurred_at, event.position)
+        side.flags = tuple(dict.fromkeys((*side.flags, REMOVED)))
 
     def _evolve_outcome(self, event: Event, entity: Entity, decision: Decision) -> None:
         match decision:

@@ -46,7 +46,8 @@ def event_of(
     parts = {"project": str(project)} if category == "prospect" and project is not None else None
     updated = resource.get("updatedUtc")
     whole = isinstance(resource.get("etag"), str) and isinstance(updated, str)
-    if not whole or (what == "deleted" and resource.get("deletedUtc") is None) or "action" in envelope:
+    unsaid = resource.get("deletedUtc") is None and (what == "deleted" or "action" in envelope)
+    if not whole or unsaid:
         reading = Reading(via="webhook", event=name, parts=parts)
         return _event(event_id, stream, NOTIFIED, received, kept, reading, received)
     reading = Reading(via="webhook", event=name, inside="data", parts=parts)

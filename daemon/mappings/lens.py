@@ -229,6 +229,10 @@ class Lens(ABC, Generic[R]):
                 return value  # an id, opaque
         return value.strip()
 
+    def when_gone(self, options: Options) -> dict[str, Value]:
+        """Give what a record that is gone reads as, where the settings make an edit of that; else nothing."""
+        return {}
+
     def table(self, options: Options) -> Mapping[str, str]:
         """Vitec category (id or name) to tag, for this category of records (T1)."""
         return options.categories if self.category == "contact" else options.company_categories

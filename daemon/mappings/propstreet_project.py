@@ -77,6 +77,10 @@ class PropstreetProject(PropstreetLens[Project]):
         """Tell that the project is gone, where its status at Vitec follows (H10)."""
         return (REMOVED,) if options.project_status_writes and self.removed(record) else ()
 
+    def when_gone(self, options: Options) -> dict[str, Value]:
+        """Give inactive, if Vitec's status follows (H10)."""
+        return {"classification": "inactive"} if options.project_status_writes else {}
+
     def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Hold an empty name, a price that is none, and what Propstreet sets by itself (S30)."""
         match field:

@@ -67,6 +67,10 @@ class PropstreetProspect(PropstreetLens[Prospect]):
         """Tell whether it was taken off the list: by its time, or by the delivery's action (P15)."""
         return super().removed(record) or (record.action is not None and record.action.type == "removed")
 
+    def when_gone(self, options: Options) -> dict[str, Value]:
+        """Give not interested, if a removal is carried over so (H14)."""
+        return {"classification": NOT_INTERESTED} if options.prospect_removed == "not_interested" else {}
+
     def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Hold what is no classification."""
         if field != "classification" or value in CLASSIFICATIONS:

@@ -33,7 +33,7 @@ def decide(entity: Entity, context: Context) -> Plan:
     if entity.lead is not None:
         return lead_on(entity, context)
     if heir_of(entity, context.kin) is not None and not followed(entity):
-        return _with_stop(entity, follow(entity, context))
+        return follow(entity, context)
     if entity.tombstone is not None or any(side.need is not None for side in entity.sides.values()):
         return NOTHING
     if entity.hold is not None and entity.hold.reason == MATCHED:

@@ -57,6 +57,8 @@ def _propagate(entity: Entity, context: Context) -> Plan:
         contact = context.kin.get("contact")
         known = contact is None or VITEC not in contact.sides or contact.sides[VITEC].gone is not None
         return _by_hand(entity) if contact is None or known else Plan(wait_for=(contact.id,))
+    if REMOVED in there.flags:
+        return Plan(((entity.id, RecordsUnlinked(entity.id, "removed at both", tombstone=True)),), (entity,))
     if entity.rule not in ("created", "merged") or there.seen < here.seen or here.gone is None:
         return _by_hand(entity)
     want = {REMOVED: Want(REMOVED, VITEC, None, here.gone, None, rule="removed at Vitec")}

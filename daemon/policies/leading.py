@@ -1,6 +1,6 @@
 """What a lead makes due: one command that brings it to Vitec, and never a second one."""
 
-from daemon.domain.events import CommandHeld, CommandIssued, Want
+from daemon.domain.events import CommandHeld, CommandIssued, CommandSuperseded, Decision, Want
 from daemon.domain.streams import LEAD, VITEC, derived_id
 from daemon.policies.plan import NOTHING, Context, Plan, command_id
 from projections.entity import Entity
@@ -11,18 +11,25 @@ WHOLE = "lead"
 
 
 def lead_on(entity: Entity, context: Context) -> Plan:
-    """Send a lead that was not sent, is not on its way, and is not held."""
+    """Send a lead that was not sent, is not on its way, and is not held; in observe mode say only that it is due."""
     lead = entity.lead
     assert lead is not None
-    block = entity.blocked.get(VITEC, {}).get(WHOLE)
-    held = block is not None and not (block.observed and context.mode == "live")
-    if lead.sent is not None or held or entity.pending:
+    block, pending = entity.blocked.get(VITEC, {}).get(WHOLE), entity.pending.get(VITEC)
+    observing = context.mode == "observe"
+    if lead.sent is not None or (block is not None and (observing or not block.observed)):
         return NOTHING
+    if pending is not None and not observing:
+        return NOTHING
+    outdated = pending.command if pending is not None else block.command if block is not None else None
+    events: list[tuple[str, Decision]] = []
+    if outdated is not None:
+        events.append((entity.id, CommandSuperseded(outdated, f"the mode is {context.mode}")))
     want = {WHOLE: Want(None, LEAD, None, lead.event, lead.received_at, rule="a lead came in")}
-    if context.mode == "observe":
-        held_id = str(derived_id("hold", entity.id, OBSERVE))
+    if observing:
+        held = str(derived_id("hold", entity.id, OBSERVE, str(entity.version)))
         detail = "nothing is sent in observe mode; set mode to live"
-        hold = CommandHeld(held_id, entity.id, LEAD, VITEC, None, want, OBSERVE, detail)
-        return Plan(((entity.id, hold),), (entity,))
-    issued = CommandIssued(command_id(context, entity, VITEC), entity.id, LEAD, VITEC, None, want)
-    return Plan(((entity.id, issued),), (entity,))
+        events.append((entity.id, CommandHeld(held, entity.id, LEAD, VITEC, None, want, OBSERVE, detail)))
+    else:
+        command = command_id(context, entity, VITEC)
+        events.append((entity.id, CommandIssued(command, entity.id, LEAD, VITEC, None, want)))
+    return Plan(tuple(events), (entity,))

@@ -10,7 +10,7 @@ from daemon.domain.fields import same
 from daemon.domain.settings import OnlyTagged
 from daemon.domain.streams import PROPSTREET, VITEC, other
 from daemon.mappings.lens import Options
-from daemon.policies.plan import NOTHING, Context, Plan, allowed, direction, hold, release
+from daemon.policies.plan import NOTHING, Context, Plan, allowed, direction, hold, release, unsent
 from daemon.policies.syncing import create
 from projections.entities import joint_keys, keys_of
 from projections.entity import Entity, Side
@@ -180,16 +180,10 @@ def _link(entity: Entity, vendor: str, hit: Entity, rule: str, key: str) -> Plan
     stops: list[tuple[str, Decision]] = [
         (e.id, CommandSuperseded(command, "the record was linked"))
         for e in (entity, hit)
-        for command in sorted(_unsent(e))
+        for command in sorted(unsent(e))
     ]
     link = RecordsLinked(older.id, records[VITEC], records[PROPSTREET], rule, key)
     return Plan((*stops, *release(entity, "linked"), (older.id, link)), (older, younger))
-
-
-def _unsent(entity: Entity) -> set[str]:
-    """Every command of an entity that waits or is held."""
-    blocked = {block.command for blocks in entity.blocked.values() for block in blocks.values()}
-    return blocked | {pending.command for pending in entity.pending.values()}
 
 
 def _start(entity: Entity, vendor: str, side: Side, context: Context, parts: dict[str, str] | None) -> Plan:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from daemon.domain.events import Decision, EntityHeld, RecordsMerged
+from daemon.domain.events import CommandSuperseded, Decision, EntityHeld, RecordsMerged
 from daemon.domain.streams import VITEC, other
-from daemon.policies.plan import NOTHING, Context, Plan
+from daemon.policies.plan import NOTHING, Context, Plan, unsent
 from projections.entity import Entity
 from projections.fold import MERGED
 
@@ -45,7 +45,12 @@ def follow(entity: Entity, context: Context) -> Plan:
     crowded = heir is not None and far in entity.sides and far in heir.sides
     parts = _parts(entity, context.kin) if joined else None
     merged = RecordsMerged(entity.id, VITEC, side.record, record[1], moved=not crowded, parts=parts)
-    events: list[tuple[str, Decision]] = [(entity.id, merged)]
+    events: list[tuple[str, Decision]] = [
+        (each.id, CommandSuperseded(command, "the record was merged"))
+        for each in (entity, *(() if heir is None or crowded else (heir,)))
+        for command in sorted(unsent(each))
+    ]
+    events.append((entity.id, merged))
     if crowded and heir is not None:
         detail = f"two {far} records now stand for one at Vitec; merge them there by hand"
         names = (f"{far}:{entity.sides[far].record}", f"{far}:{heir.sides[far].record}")

@@ -104,3 +104,9 @@ def hold(
 def release(entity: Entity, reason: str) -> tuple[tuple[str, Decision], ...]:
     """Let a held entity go, if it is held."""
     return ((entity.id, EntityReleased(entity.id, reason)),) if entity.hold is not None else ()
+
+
+def unsent(entity: Entity) -> set[str]:
+    """Every command of an entity that waits or is held."""
+    blocked = {block.command for blocks in entity.blocked.values() for block in blocks.values()}
+    return blocked | {pending.command for pending in entity.pending.values()}

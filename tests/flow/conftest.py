@@ -26,6 +26,9 @@ from tests.conftest import eventually
 
 POLLED = {working.source_of(v, c) for v in VENDORS for c in ("contact", "company", "project", "prospect")}
 
+SELDOM = "3s"
+"""A poll's interval in a world of many tests: they ask for a poll where they need one (`Flow.settled`)."""
+
 
 class Flow:
     """A world, its daemon, and a way into the daemon's database."""
@@ -125,15 +128,15 @@ class Flow:
         return next((dict(record) for record in records if reference in record["externalRefs"]), {})
 
     async def settled(self) -> None:
-        """Everything was told, seen by a poll that began after it, and dealt with: what is not written now never will be."""
-        head = -1
-        conn = await self.connect()
+        """Everything was told, seen by a poll that began after it, and dealt with: nothing more will be written."""
+        conn, head = await self.connect(), -1
+        for _ in range(2):  # the first to end may have begun before
+            seen = await self._looks()
+            await working.ask_polls(conn, TENANT)
+            await eventually(partial(self._looked_since, seen))
         while head != (head := await log.head(conn, TENANT)):
             await self.world.vitec.settled()
             await self.world.propstreet.settled()
-            for _ in range(2):  # the first to end may have begun before
-                seen = await self._looks()
-                await eventually(partial(self._looked_since, seen))
             await eventually(self.idle)
 
     async def _looks(self) -> dict[str, Any]:

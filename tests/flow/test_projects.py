@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from daemon.sandbox.twins.propstreet import Switches as PropstreetSwitches
-from daemon.sandbox.twins.vitec_connect import estate_desk
+from daemon.sandbox.twins.vitec_connect import estate_desk, estates
 from tests.conftest import eventually
-from tests.flow.conftest import Flow, up
+from tests.flow.conftest import SELDOM, Flow, up
 
 STREET = {"streetAddress": "Storgatan 1", "city": "Malmö"}
 LONG = "Ä" * 300
@@ -17,8 +17,9 @@ LONG = "Ä" * 300
 
 @pytest.fixture(scope="module")
 async def town(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> AsyncIterator[Flow]:
-    """A world as it is by default: Propstreet ignores a project's classification (PS5)."""
-    async with up(tmp_path_factory.mktemp("town"), cluster) as running:
+    """A world where Propstreet ignores a project's classification, as its schema says (PS5)."""
+    ignored, where = PropstreetSwitches(ps5="ignored"), tmp_path_factory.mktemp("town")
+    async with up(where, cluster, poll=SELDOM, propstreet=ignored) as running:
         yield running
 
 
@@ -27,7 +28,9 @@ async def open_town(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> 
     """A world where Propstreet takes the classification, and a project's status is written to Vitec."""
     accepted = PropstreetSwitches(ps5="accepted")
     where = tmp_path_factory.mktemp("open_town")
-    async with up(where, cluster, sync="project_status_writes = true\n", propstreet=accepted) as running:
+    async with up(
+        where, cluster, poll=SELDOM, sync="project_status_writes = true\n", propstreet=accepted
+    ) as running:
         yield running
 
 
@@ -93,6 +96,11 @@ def closed(running: Flow, vitec_id: str, why: str) -> Callable[[], Awaitable[boo
 
 def vitec_status(running: Flow, vitec_id: str) -> Any:
     return running.world.vitec.estate(vitec_id)["assignment"]["status"]["name"]
+
+
+def stands_as(running: Flow, vitec_id: str, label: str) -> Callable[[], bool]:
+    """Whether Vitec calls the status so."""
+    return lambda: bool(vitec_status(running, vitec_id) == label)
 
 
 # --- what Vitec says is shown at Propstreet ---
@@ -170,7 +178,7 @@ async def test_a_difference_in_stage_is_shown_once_and_again_when_it_is_another(
 
 
 async def test_a_classification_that_propstreet_ignores_is_tried_once_for_all_projects(town: Flow) -> None:
-    houses = [estate(town, f"Hamngatan {number}") for number in range(3)]
+    houses = [estate(town, f"Hamngatan {number}") for number in range(6)]
     await pushed(town, *houses)
     for house in houses:
         await eventually(holds(town, house, "propstreet", "not_writable", "classification"))
@@ -187,7 +195,7 @@ async def test_a_classification_that_propstreet_refuses_is_tried_once_for_all_pr
     flow: Callable[..., Any],
 ) -> None:
     async with flow(propstreet=PropstreetSwitches(ps5="400")) as running:
-        houses = [estate(running, f"Hamngatan {number}") for number in range(3)]
+        houses = [estate(running, f"Hamngatan {number}") for number in range(6)]
         for house in houses:
             await eventually(holds(running, house, "propstreet", "not_writable", "classification"))
         await running.settled()
@@ -201,7 +209,7 @@ async def test_a_status_that_nobody_knows_is_shown_and_changes_nothing(
 ) -> None:
     house = estate(town, "Torget 4")
     await pushed(town, house)
-    read = estate_desk.status_read
+    read = estates.status_read
     monkeypatch.setattr(
         estate_desk,
         "status_read",
@@ -318,7 +326,7 @@ async def test_a_persons_classification_moves_a_project_but_no_estate_once_that_
     here.world.propstreet.edit("project", theirs, classification="inactive")
     for classification, status in (("draft", "Vilande"), ("active", "Pågående"), ("inactive", "Vilande")):
         here.world.propstreet.edit("project", ours, classification=classification)
-        await eventually(lambda status=status: vitec_status(here, harbour) == status)
+        await eventually(stands_as(here, harbour, status))
     await eventually(holds(here, house, "vitec", "not_writable", "classification"))
     await here.settled()
     assert here.named("project", harbour)["classification"] == "inactive"
@@ -335,7 +343,7 @@ async def test_a_project_deleted_at_propstreet_rests_at_vitec_where_that_is_swit
     [shown] = await pushed(open_town, harbour)
     await eventually(shows(open_town, harbour, classification="active"))
     open_town.world.propstreet.delete("project", shown)
-    await eventually(lambda: vitec_status(open_town, harbour) == "Vilande")
+    await eventually(stands_as(open_town, harbour, "Vilande"))
     await open_town.settled()
     assert not open_town.named("project", harbour)
     await open_town.check_log()

@@ -1,5 +1,7 @@
 """Removals: an absence is none, a tombstone ends the link, an edit beats a delete, and nothing is deleted by itself."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -12,8 +14,10 @@ from daemon.domain.events import (
     RecordsUnlinked,
 )
 from daemon.domain.settings import OnDelete, Removal
-from daemon.domain.streams import PROPSTREET, VITEC, other
-from tests.unit.pair import ADR, ANNA, KEY, SYNC, Pair, linked
+from daemon.domain.streams import PROPSTREET, VITEC, other, relation_id
+from daemon.mappings.lens import REMOVED
+from tests.unit.desks import OBJ, PROJECT_KEY
+from tests.unit.pair import ADR, ANNA, KEY, OPTIONS, SYNC, Fields, Pair, linked
 
 
 def removed_at_vitec(removal: Removal = "keep") -> Pair:
@@ -204,3 +208,175 @@ def test_a_record_that_is_seen_again_after_a_false_404_reopens_its_link_with_its
     assert pair.entity.tombstone is None
     assert pair.entity.base.keys() == base.keys()
     assert pair.values("first_name") == ("Anne", "Anne")
+
+
+# Projects
+
+
+def project(removal: Removal = "keep") -> Pair:
+    """An estate and its project, agreed on."""
+    pair = Pair("project", sync=msgspec.structs.replace(SYNC, on_delete=OnDelete(projects=removal)))
+    pair.vitec.add(name="Hamnkontoret")
+    pair.propstreet.add(reference=OBJ, name="Hamnkontoret", classification="active", stage="communicated")
+    assert pair.sync_up() == 0
+    return pair
+
+
+def test_an_estate_that_is_gone_may_only_be_unpublished_and_its_project_stays() -> None:
+    pair = project()
+    pair.vitec.remove()
+    pair.confirm_gone(VITEC)
+    assert decided(pair) == ["RecordsUnlinked"]
+    assert [told.reason for told in pair.told(RecordsUnlinked)] == ["gone or unpublished at Vitec"]
+    assert pair.propstreet.rows[PROJECT_KEY].deleted is None
+
+
+def test_a_project_that_was_removed_at_propstreet_cannot_be_removed_at_vitec_and_is_shown() -> None:
+    pair = project()
+    pair.propstreet.remove()
+    pair.read(PROPSTREET)
+    assert decided(pair) == ["CommandHeld", "RecordsUnlinked"]
+    assert [(h.target, h.reason) for h in pair.told(CommandHeld)] == [(VITEC, "not_writable")]
+    assert OBJ in pair.vitec.rows
+
+
+# Prospects
+
+
+RELATION = relation_id(OBJ, ADR)
+
+
+def prospect(*, ours: bool = True, **settings: Any) -> Pair:
+    """Anna's interest in the harbour office, on both sides; `ours`: the daemon made it at Propstreet."""
+    pair = Pair("prospect", beside=("contact", "project"), **settings)
+    pair.desk(VITEC, "contact").add(**ANNA)
+    pair.desk(PROPSTREET, "contact").add(reference=ADR, **ANNA)
+    harbour: Fields = {"name": "Hamnkontoret", "classification": "active", "stage": "communicated"}
+    pair.desk(VITEC, "project").add(name="Hamnkontoret")
+    pair.desk(PROPSTREET, "project").add(reference=OBJ, **harbour)
+    pair.vitec.add()
+    if not ours:
+        parts = {"project": PROJECT_KEY, "contact": KEY}
+        pair.propstreet.add(parts=parts, classification="interested")
+    pair.sync_up()
+    assert pair.sync_up() == 0
+    return pair
+
+
+def gone_at_vitec(pair: Pair) -> Pair:
+    """The relation was removed, and that was confirmed."""
+    pair.vitec.remove(RELATION)
+    pair.confirm_gone(VITEC)
+    return pair
+
+
+def only_row(pair: Pair) -> Any:
+    [row] = pair.propstreet.rows.values()
+    return row
+
+
+def test_a_prospect_that_we_made_is_removed_when_its_relation_is_gone() -> None:
+    pair = gone_at_vitec(prospect())
+    assert decided(pair) == ["CommandIssued"]
+    issued = pair.told(CommandIssued)[-1]
+    assert (issued.target, issued.record, issued.want.keys()) == (PROPSTREET, only_row(pair).id, {REMOVED})
+    assert pair.sync_up() == 1
+    assert only_row(pair).deleted is not None
+    assert pair.told(CommandHeld) == []
+
+
+def test_a_removal_that_we_carried_out_is_decided_once_and_settles() -> None:
+    pair = gone_at_vitec(prospect())
+    pair.sync_up()
+    for _ in range(3):
+        assert pair.sync_up() == 0
+    assert [c.want.keys() for c in pair.told(CommandIssued)].count({REMOVED}) == 1
+    assert not pair.entity.pending
+
+
+def test_a_prospect_that_a_person_made_is_held_when_its_relation_is_gone() -> None:
+    pair = gone_at_vitec(prospect(ours=False))
+    assert decided(pair) == ["EntityHeld"]
+    assert decided(pair) == []
+    assert only_row(pair).deleted is None
+
+
+@pytest.mark.parametrize(("removal", "decision"), [("keep", "RecordsUnlinked"), ("hold", "EntityHeld")])
+def test_a_relation_that_is_gone_follows_the_setting_of_prospects(removal: Removal, decision: str) -> None:
+    sync = msgspec.structs.replace(SYNC, on_delete=OnDelete(prospects=removal))
+    pair = gone_at_vitec(prospect(sync=sync))
+    assert decided(pair) == [decision]
+    assert only_row(pair).deleted is None
+
+
+def test_a_relation_that_is_there_again_before_the_removal_was_sent_takes_it_back() -> None:
+    pair = prospect()
+    gone = pair.vitec.rows[RELATION]
+    gone_at_vitec(pair)
+    pair.decide()
+    pair.vitec.rows[RELATION] = gone
+    pair.vitec.edit(RELATION, level="NotInterested")
+    pair.read(VITEC)
+    assert pair.sync_up() == 1
+    row = only_row(pair)
+    assert (row.deleted, row.fields["classification"]) == (None, "not_interested")
+
+
+def test_a_removal_that_propstreet_refused_is_not_sent_again() -> None:
+    pair = gone_at_vitec(prospect())
+    pair.decide()
+    writing = pair.attempt(PROPSTREET)
+    assert writing is not None
+    writing.refuse()
+    assert pair.sync_up() == 0
+    assert only_row(pair).deleted is None
+
+
+def test_in_observe_mode_a_removal_is_recorded_and_nothing_is_sent() -> None:
+    pair = prospect()
+    pair.mode = "observe"
+    gone_at_vitec(pair)
+    assert pair.sync_up() == 0
+    assert [(h.reason, h.want.keys()) for h in pair.told(CommandHeld)] == [("observe", {REMOVED})]
+    assert decided(pair) == []
+    pair.mode = "live"
+    assert pair.sync_up() == 1
+    assert only_row(pair).deleted is not None
+
+
+def test_a_prospect_that_was_taken_off_the_list_at_propstreet_is_shown_and_vitec_stays_as_it_is() -> None:
+    pair = prospect()
+    pair.propstreet.remove(only_row(pair).id)
+    pair.read(PROPSTREET)
+    assert decided(pair) == ["CommandHeld", "RecordsUnlinked"]
+    assert [(h.target, h.reason) for h in pair.told(CommandHeld)] == [(VITEC, "not_writable")]
+    assert pair.vitec.rows[RELATION].fields == {}
+
+
+def test_a_prospect_that_was_taken_off_the_list_is_not_interested_where_that_is_configured() -> None:
+    changes = {"prospect_removed": "not_interested"}
+    pair = prospect(
+        options=msgspec.structs.replace(OPTIONS, **changes), sync=msgspec.structs.replace(SYNC, **changes)
+    )
+    pair.propstreet.remove(only_row(pair).id)
+    assert pair.sync_up() == 1
+    assert pair.vitec.value("level", RELATION) == "NotInterested"
+    assert pair.told(RecordsUnlinked) == []
+    pair.later(60)
+    pair.vitec.edit(RELATION, level="ParticipateInBidding")
+    assert pair.sync_up() == 0
+    assert [(h.target, h.reason) for h in pair.told(CommandHeld)] == [(PROPSTREET, "not_writable")]
+
+
+def test_a_relation_that_went_with_its_contact_is_held_once_the_contact_is_gone_for_good() -> None:
+    pair = prospect()
+    pair.vitec.remove(RELATION)
+    pair.confirm_gone(VITEC, evidence="contact_gone")
+    assert decided(pair) == []
+    assert pair.plan().wait_for == (pair.entity_of(VITEC, ADR, "contact").id,)
+    pair.desk(VITEC, "contact").remove()
+    pair.confirm_gone(VITEC, category="contact")
+    assert pair.sync_up() == 0
+    assert [h.reason for h in pair.told(EntityHeld)] == ["removed"]
+    assert only_row(pair).deleted is None
+    assert pair.desk(PROPSTREET, "contact").rows[KEY].deleted is None
