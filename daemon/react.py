@@ -95,9 +95,10 @@ class Reactor(Polite):
                 self._swept.add(category)
                 released = self.at.settings.sync.first_sync == "now"
                 names |= set(await views.unlinked(conn, self.tenant, category, dormant=released))
-        if not self._started and self.at.mode == "live":
-            names |= set(await views.observed(conn, self.tenant))
-        self._started = True
+        if not self._started:  # the mode may be another one than before
+            self._started = True
+            live = self.at.mode == "live"
+            names |= set(await (views.observed if live else views.unsent)(conn, self.tenant))
         return names
 
     async def _decide(self, conn: Connection, names: set[str], cursors: dict[str, Cursor]) -> list[Plan]:

@@ -88,7 +88,9 @@ class Deliverer(Processor):
                 await self._record(entity, [CommandUnknown(command.command, "the daemon stopped", again)])
 
     async def tick(self) -> bool:
-        """Start what is due and not under way; a finished one wakes the loop again."""
+        """Start what is due and not under way; a finished one wakes the loop again. In observe mode nothing is sent."""
+        if self.at.mode == "observe":
+            return False
         async with self.at.connection() as conn:
             due = await views.due_commands(conn, self.tenant, self.at.clock())
             creates = [c for c in due if c.record is None and c.category in LOOKED_FOR]

@@ -9,7 +9,6 @@ import msgspec
 
 from daemon.domain.events import NOTIFIED, OBSERVED, NewEvent, Reading, encode
 from daemon.domain.streams import (
-    CATEGORIES,
     PROPSTREET,
     derived_id,
     inbox_stream,
@@ -18,6 +17,9 @@ from daemon.domain.streams import (
 )
 from daemon.domain.times import vendor_time
 from daemon.mappings.privacy import without_national_ids
+
+FAMILIES: Final = frozenset(("contact", "company", "link", "project", "prospect", "property"))
+"""The categories of which a delivery is believed to tell (N17: there is none of a note)."""
 
 _any: Final = msgspec.json.Decoder()
 
@@ -38,7 +40,7 @@ def event_of(
     resource = resource if isinstance(resource, dict) else {}
     category, _, what = name.partition(".")
     record = str(resource.get("id") or "")
-    if test or category not in CATEGORIES or not record or not storable(record):
+    if test or category not in FAMILIES or not record or not storable(record):
         reading = Reading(via="webhook", event=name)
         return _event(event_id, inbox_stream(PROPSTREET), NOTIFIED, received, kept, reading, received)
     stream = record_stream(category, PROPSTREET, record)

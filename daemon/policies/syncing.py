@@ -20,7 +20,7 @@ from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction
 from projections.entity import Base, Entity, Pending, Side
 from projections.fold import OBSERVE
-from projections.merge import Same, Verdict, merge, merge_sets, says_nothing, sealable
+from projections.merge import EQUAL, Same, Verdict, merge, merge_sets, says_nothing, sealable
 
 SETS: Final = frozenset(("tags",))
 SKEW: Final = timedelta(seconds=30)
@@ -94,35 +94,41 @@ def _wanted(
     source, side = entity.sides[other(target)], entity.sides[target]
     for field, held in source.shadow.items():
         present = side.shadow.get(field)
-        if OWNERS.get(field) == target:
-            continue
-        if present is None:  # left out by the vendor, which may mean that it is empty: a value can be written
-            if not says_nothing(other(target), field, held.value):
-                want[field] = Want(
-                    held.value, other(target), held.value, held.position, held.since, rule=CREATED
-                )
-            continue
-        value, rule = held.value, "Vitec alone decides it"
-        if field in SETS:
-            value, rule = merge_sets(entity, field, agreed), "elements of both sides"
-            if alike(field, value, present.value):
-                continue
-        elif field in OWNERS:
-            if alike(field, value, present.value):
-                continue
-        else:
-            authority = _authority(entity, field, target, context)
-            verdicts[field] = merge(entity, field, alike, authority, agreed)
-            if verdicts[field].winner != other(target):
-                continue
-            rule = verdicts[field].rule
-        want[field] = Want(
-            value, other(target), held.value, held.position, held.since, present.value, present.position, rule
-        )
+        verdict = _verdict(entity, target, field, alike, agreed, context)
+        if verdict.winner == other(target):
+            verdicts[field] = verdict
+            value = merge_sets(entity, field, agreed) if field in SETS and present is not None else held.value
+            before = (None, 0) if present is None else (present.value, present.position)
+            want[field] = Want(
+                value, other(target), held.value, held.position, held.since, *before, verdict.rule
+            )
     referable = target == PROPSTREET and REFERENCE in lens(target, entity.category).pseudo
     if referable and side.reference != source.record and entity.linked is not None:
         want[REFERENCE] = Want(source.record, VITEC, source.record, entity.linked, None, side.reference)
     return want, verdicts
+
+
+def _verdict(
+    entity: Entity, target: str, field: str, alike: Same, agreed: dict[str, Base], context: Context
+) -> Verdict:
+    """Whether the target should take over what the other side holds in a field, and by which rule."""
+    source, side = other(target), entity.sides[target]
+    held, present = entity.sides[source].shadow[field], side.shadow.get(field)
+    owner = OWNERS.get(field)
+    if owner == target:
+        return EQUAL
+    if present is None:  # left out by the vendor, which may mean that it is empty: a value can be written
+        return EQUAL if says_nothing(source, field, held.value) else Verdict(source, CREATED)
+    if field in SETS:
+        value = merge_sets(entity, field, agreed)
+        return EQUAL if alike(field, value, present.value) else Verdict(source, "elements of both sides")
+    if owner is not None:
+        alone = Verdict(source, f"{owner} alone decides it")
+        return EQUAL if alike(field, held.value, present.value) else alone
+    mapping = lens(target, entity.category)
+    if field == "classification" and mapping.kept(field, held.value, present.value, context.options):
+        return EQUAL  # the target's word for it is there already, also where it reads as another class
+    return merge(entity, field, alike, _authority(entity, field, target, context), agreed)
 
 
 def _authority(entity: Entity, field: str, target: str, context: Context) -> Authority:

@@ -280,6 +280,11 @@ async def observed(conn: Connection, tenant: str) -> list[str]:
     return [row["entity"] for row in await conn.fetch(_sql["observed"], tenant)]
 
 
+async def unsent(conn: Connection, tenant: str) -> list[str]:
+    """Entities with a command that waits to be sent."""
+    return [row["entity"] for row in await conn.fetch(_sql["unsent"], tenant)]
+
+
 async def needs(conn: Connection, tenant: str, vendor: str, limit: int = 500) -> list[Need]:
     """The records of a vendor that must be read again, the oldest need first."""
     rows = await conn.fetch(_sql["needs"], tenant, vendor, limit)

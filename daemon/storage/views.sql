@@ -53,6 +53,9 @@ SELECT entity FROM projects WHERE tenant = $1 AND lower(name) = lower($2)
 -- name: observed
 SELECT DISTINCT entity FROM commands WHERE tenant = $1 AND state = 'held' AND reason = 'observe'
 
+-- name: unsent
+SELECT DISTINCT entity FROM commands WHERE tenant = $1 AND state = 'pending'
+
 -- name: needs
 SELECT records.category, records.vendor, records.external_id, records.kind, records.need, entities.dormant,
        records.parts

@@ -6,75 +6,62 @@ vendor's own words; only chance says who does what, and a seed fixes chance.
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
 from daemon.domain.events import (
-    ACCEPTED,
+    LEAD_RECEIVED,
     NOTIFIED,
-    OBSERVED,
-    OVERLAPPING,
-    SCHEMA_VERSION,
     CommandAttempted,
     CommandDeadLettered,
     CommandFailed,
+    CommandHeld,
     CommandSucceeded,
+    CommandSuperseded,
     CommandUnknown,
     Decision,
     EntityReleased,
     Event,
     NewEvent,
     Reading,
-    RecordRemoved,
-    RecordsLinked,
     RecordsUnlinked,
     encode,
 )
 from daemon.domain.settings import PropstreetSettings, Secret, SyncSettings, TenantSettings, VitecSettings
 from daemon.domain.streams import (
+    CATEGORIES,
+    LEAD,
     PROPSTREET,
     VITEC,
     derived_id,
     entity_stream,
     inbox_stream,
-    other,
-    record_stream,
+    relation_id,
 )
-from daemon.mappings.lens import REFERENCE
-from daemon.policies.deciding import decide
-from daemon.policies.plan import Context
 from daemon.processor import options_of
-from projections.entities import keys_of
-from projections.entity import Entity, Pending
-from projections.views import Fold
+from projections.entity import Entity
+from tests.unit.desks import TABLE, Desk, ProjectDesk, StaleError
+from tests.unit.pair import CATALOGUE, TENANT, Pair
 
-TENANT: Final = "oslo"
+__all__ = ["TENANT"]
+
 NOON: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
-INCARNATION: Final = UUID(int=7)
-TAGS: Final = {"Investor": "investor", "Tenant": "tenant"}
-PERSON: Final = {
-    "first_name": "firstName",
-    "last_name": "lastName",
-    "name": "name",
-    "organisation_number": "corporateNumber",
-    "website": "homePage",
-    "strategy": "note",
+PAYLOADS: Final = Path(__file__).parents[1] / "payloads"
+LEADS: Final = {
+    "lead": (PAYLOADS / "leads/realai_lead.json").read_bytes(),
+    "final_price": (PAYLOADS / "leads/final_price_watched.json").read_bytes(),
+    "interest": (PAYLOADS / "vitec/send_interest_and_contact_on_estate.json").read_bytes(),
 }
-CONTACT: Final = {
-    "first_name": "firstName",
-    "last_name": "lastName",
-    "email": "email",
-    "phone": "phone",
-    "name": "name",
-    "website": "homepageUrl",
-    "strategy": "strategy",
-}
+LEVELS: Final = ("Assigned", "Interested", "VeryInterested", "NotInterested", "Reserved", "Archived", None)
+CLASSES: Final = ("not_contacted", "contacted", "interested", "not_interested", "bidder")
+STATUSES: Final = ("ForSale", "Coming", "Resting", "Sold", "NotForSale", "Booked")
 
-Payload = dict[str, Any]
 Fields = dict[str, Any]
+Place = tuple[str, str, str]
+"""Vendor, category and id of a record."""
 
 
 def tenant_settings(name: str = TENANT, **changes: Any) -> TenantSettings:
@@ -88,153 +75,107 @@ def tenant_settings(name: str = TENANT, **changes: Any) -> TenantSettings:
             client_secret=Secret("cs"),
             webhook_secret=Secret("whsec_dG92ZWlzLXRlc3RzLWtleQ=="),
         ),
-        "sync": SyncSettings(first_sync="now", note="strategy", categories=TAGS),
+        "sync": SyncSettings(
+            first_sync="now",
+            note="keyword",
+            categories=TABLE,
+            company_categories=TABLE,
+            project_status_writes=True,
+        ),
     }
     return TenantSettings(name=name, **(parts | changes))
 
 
 SETTINGS: Final = tenant_settings()
-OPTIONS: Final = msgspec.structs.replace(
-    options_of(SETTINGS), catalogue=tuple((f"K{n}", name, False, "Person") for n, name in enumerate(TAGS))
-)
+OPTIONS: Final = msgspec.structs.replace(options_of(SETTINGS), catalogue=CATALOGUE)
 
 
-def written(vendor: str, record: str, present: Payload, fields: Fields, at: datetime, etag: str) -> Payload:
-    """A record as its vendor would show it after `fields` were set at `at`."""
-    stamp = at.isoformat().replace("+00:00", "Z")
-    if vendor == PROPSTREET:
-        words = {CONTACT[f]: v for f, v in fields.items() if f in CONTACT}
-        tags = {"tags": list(fields["tags"])} if "tags" in fields else {}
-        refs: list[Payload] = list(present.get("externalRefs", []))
-        for field, namespace in ((REFERENCE, "vitec-next"), ("organisation_number", "organization-number")):
-            if field in fields:
-                refs = [r for r in refs if r["namespace"] != namespace]
-                refs += [{"namespace": namespace, "id": fields[field]}]
-        frame = {"id": record, "externalRefs": refs, "updatedUtc": stamp, "etag": etag}
-        return {"deletedUtc": None, "tags": []} | present | words | tags | frame
-    words = {PERSON[f]: v for f, v in fields.items() if f in PERSON}
-    if "email" in fields:
-        words["email"] = {"emailAddress": fields["email"], "emailAddress2": None}
-    if "phone" in fields:
-        words["telephone"] = {"home": None, "cell": fields["phone"]}
-    if "tags" in fields:
-        back = {tag: name for name, tag in TAGS.items()}
-        words["categories"] = [
-            {"id": f"K{list(TAGS).index(back[tag])}", "name": back[tag], "readOnly": False}
-            for tag in fields["tags"]
-        ]
-    return {"categories": []} | present | words | {"id": record, "changedAt": stamp}
-
-
-class Annals:
-    """The log so far (`events`), its fold, and what each vendor holds (`held`)."""
+class Annals(Pair):
+    """One tenant on paper in whom everything is left to chance."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = Random(seed)
-        self.events: list[Event] = []
-        self.fold = Fold(TENANT, OPTIONS)
-        self.held: dict[tuple[str, str, str], Payload] = {}
-        self.versions: dict[str, int] = {}
+        rest = [category for category in CATEGORIES if category != "contact"]
+        super().__init__("contact", beside=rest, options=OPTIONS, sync=SETTINGS.sync)
         self.now = NOON
-        self.numbers = 0
+        self.chance = Random(seed)
+        projects = self.desk(PROPSTREET, "project")
+        assert isinstance(projects, ProjectDesk)
+        projects.takes_classification = False
+        # what Propstreet makes of a long strategy nobody declared: such a write is unconfirmed
+        self.propstreet.keeps = lambda name, value: value[:8] if name == "strategy" and value else value
 
-    # -- how the log grows
-
-    def append(
-        self, stream: str, kind: str, origin: str, data: bytes, reading: Reading | None = None
-    ) -> Event:
-        """One more event, folded at once."""
-        self.now += timedelta(seconds=self.chance.randint(1, 40))
-        position = len(self.events) + 1
-        self.versions[stream] = self.versions.get(stream, 0) + 1
-        event = Event(
-            position=position,
-            event_id=derived_id(TENANT, "annals", str(position)),
-            stream=stream,
-            version=self.versions[stream],
-            type=kind,
-            schema_version=SCHEMA_VERSION,
-            origin=origin,
-            occurred_at=self.now,
-            recorded_at=self.now,
-            causation_id=None,
-            correlation_id=derived_id(TENANT, "annals", stream),
-            data=data.decode(),
-            meta=None if reading is None else encode(reading).decode(),
-        )
-        self.events.append(event)
-        self.fold.evolve([event])
-        return event
-
-    def say(self, entity: Entity, decision: Decision) -> Event:
-        """A decision of ours about an entity."""
-        kind = type(decision).__name__
-        return self.append(entity_stream(entity.category, entity.id), kind, "toveis", encode(decision))
-
-    def read(self, vendor: str, category: str, record: str, **how: Any) -> Event:
-        """A read of what the vendor holds now."""
-        reading = Reading(**(dict[str, Any](via="poll", started=len(self.events)) | how))
-        data = encode(self.held[vendor, category, record])
-        return self.append(record_stream(category, vendor, record), OBSERVED, vendor, data, reading)
-
-    # -- what people do
-
-    def edit(self, vendor: str, category: str, record: str, fields: Fields) -> None:
-        """A person changes a record at a vendor, or makes it."""
-        self.now += timedelta(seconds=self.chance.randint(1, 40))
-        self.numbers += 1
-        present = self.held.get((vendor, category, record), {})
-        self.held[vendor, category, record] = written(
-            vendor, record, present, fields, self.now, f'"{self.numbers}"'
-        )
+    # -- who is there
 
     def move_in(self, people: int) -> None:
         """Those who are there before the first poll; two of three are known on both sides."""
         for n in range(people):
             category = "company" if n % 5 == 0 else "contact"
-            for vendor, record in ((VITEC, f"ADR{n:032X}"), (PROPSTREET, str(1000 + n))):
+            for vendor, record in ((VITEC, person(n)), (PROPSTREET, str(1000 + n))):
                 if n % 3 == 0 or vendor == (VITEC if n % 2 else PROPSTREET):
-                    self.edit(vendor, category, record, self.someone(category, n))
-        for vendor, category, record in list(self.held):
-            self.read(vendor, category, record, first=True)
-        for entity in list(self.fold.entities.by_id.values()):
-            self.settle(entity.id)
+                    self.desk(vendor, category).add(record, **someone(category, n))
+        for n in range(people // 3):
+            self.move_in_an_estate(n)
+        for vendor, category, record in self.everything():
+            self.observe(vendor, category, record, first=True)
+        for _ in range(3):  # what joins others comes after them
+            for name in list(self.fold.entities.by_id):
+                self.settle(name)
 
-    def someone(self, category: str, n: int) -> Fields:
-        """All fields of the n-th of the cast. Some share an e-mail, so that a link would be a guess."""
-        if category == "company":
-            return {
-                "name": f"Bygg {n} AB",
-                "organisation_number": f"5560{n:06d}",
-                "website": f"https://bygg{n}.example.se/",
-                "strategy": None,
-            }
-        return {
-            "first_name": f"Åsa{n}",
-            "last_name": 'Ek, "jr" \\ {x}',
-            "email": f"asa{n - n % 7 if n % 7 == 1 else n}@example.se",
-            "phone": f"+4670{n:07d}",
-            "strategy": "Køper\nhelst",
-            "tags": ("investor",) if n % 2 else (),
-        }
+    def move_in_an_estate(self, n: int) -> None:
+        """An estate with its property, somebody who is interested, a link and a note; half are known on both sides."""
+        estate = f"{'PRO' if n % 3 == 0 else 'OBJ'}11385_{n}"
+        name = f"Kvarteret {n}"
+        self.desk(VITEC, "project").add(estate, name=name, price=1_000_000 * n, sensitive=n == 4)
+        self.desk(VITEC, "property").add(estate, name=name)
+        self.desk(VITEC, "prospect").add(
+            relation_id(estate, person(3 * n + 1)), level=LEVELS[n % len(LEVELS)]
+        )
+        self.desk(VITEC, "link").add(relation_id(person(5 * n), person(3 * n)))
+        self.desk(VITEC, "note").add(f"NOT{n}", parts={"contact": person(3 * n)}, text=f"Ringde {n}\n")
+        if n % 2:
+            classification = "active" if n % 4 == 1 else "draft"
+            parts = {"project": str(7000 + n), "contact": str(1000 + 3 * n)}
+            self.desk(PROPSTREET, "project").add(
+                str(7000 + n), reference=estate, name=name, classification=classification
+            )
+            self.desk(PROPSTREET, "prospect").add(str(8000 + n), parts=parts, classification=CLASSES[n % 5])
+            parts = {"contact": str(1000 + 3 * n)}
+            self.desk(PROPSTREET, "note").add(str(9000 + n), parts=parts, text=f"Ringde {n}")
 
-    def retouch(self, category: str) -> Fields:
-        """One or two fields of a record with new values."""
-        n = self.chance.randint(1, 10**6)
-        choices: Fields = {"strategy": f"Ny plan {n}"}
-        if category == "company":
-            choices |= {"name": f"Nye Bygg {n} AB", "website": f"bygg{n}.example.no"}
-        else:
-            tags = self.chance.choice(((), ("investor",), ("tenant",), ("investor", "tenant")))
-            choices |= {
-                "first_name": f"Kari{n}",
-                "last_name": "L" * (n % 40),
-                "phone": f"+4790{n:06d}",
-                "tags": tags,
-            }
-        return {
-            field: choices[field] for field in self.chance.sample(sorted(choices), self.chance.randint(1, 2))
-        }
+    # -- how it reaches the log
+
+    def observe(
+        self, vendor: str, category: str, record: str, *, first: bool = False, via: str = "poll"
+    ) -> None:
+        """A read of what the vendor holds now."""
+        payload = self.desk(vendor, category).payload(record)
+        always = via == "fetch"
+        self.append(
+            [
+                self.as_read(
+                    vendor, record, payload, self.head, via, first=first, always=always, category=category
+                )
+            ]
+        )
+
+    def take_in(self, kind: str) -> None:
+        """A lead comes in at the open port."""
+        lead = derived_id(TENANT, LEAD, kind, str(self.head))
+        path = {"customerId": "M11385", "estateId": "OBJ11385_1"} if kind == "final_price" else None
+        meta = encode(Reading(via="lead", kind=kind, query=path))
+        stream = entity_stream(LEAD, str(lead))
+        self.append([NewEvent(lead, stream, LEAD_RECEIVED, LEAD, self.now, LEADS[kind], lead, None, meta)])
+        self.look_at(str(lead))
+
+    def say(self, entity: Entity, *decisions: Decision) -> None:
+        """Decisions of ours, or of an operator, about an entity."""
+        self.append([self.ours(entity, decision) for decision in decisions])
+
+    def entity_at(self, place: Place) -> Entity | None:
+        """The entity of a record, if it was ever seen."""
+        vendor, category, record = place
+        name = self.fold.entities.by_record.get((category, vendor, record))
+        return self.fold.entities.resolve(name) if name is not None else None
 
     # -- what Toveis does
 
@@ -242,150 +183,265 @@ class Annals:
         """Decide for an entity until nothing more is due; nothing is sent."""
         for _ in range(3):
             entity = self.fold.entities.resolve(name)
-            plan = decide(entity, self.context(entity)) if entity is not None else None
-            if plan is None or not plan.events:
+            if entity is None or not self.carry(self.plan(entity)):
                 return
-            for about, decision in plan.events:
-                basis = next((b for b in plan.basis if b.id == about), plan.basis[0])
-                kind = type(decision).__name__
-                self.append(entity_stream(basis.category, about), kind, "toveis", encode(decision))
-                name = decision.entity if isinstance(decision, RecordsLinked) else name
 
-    def context(self, entity: Entity) -> Context:
-        """What the policies would be told: both vendors were read a moment ago."""
-        candidates: list[Entity] = []
-        if len(entity.sides) == 1:
-            [(vendor, side)] = entity.sides.items()
-            far, ours = other(vendor), set(keys_of(entity.category, vendor, side, OPTIONS))
-            candidates = [
-                c
-                for c in self.fold.entities.by_id.values()
-                if c.category == entity.category
-                and far in c.sides
-                and ours & set(keys_of(c.category, far, c.sides[far], OPTIONS))
-            ]
-        since = dict.fromkeys((VITEC, PROPSTREET), len(self.events))
-        return Context(SETTINGS.sync, OPTIONS, "live", INCARNATION, since, True, tuple(candidates))
+    def look_at(self, name: str) -> None:
+        """Decide for an entity, and send what is due now and then."""
+        self.settle(name)
+        entity = self.fold.entities.resolve(name)
+        for target in sorted(entity.pending) if entity is not None else ():
+            if entity is not None and target in entity.pending and self.chance.random() < 0.7:
+                (self.bring if entity.lead is not None else self.send)(entity, target)
 
-    def deliver(self, entity: Entity, target: str) -> None:
+    def send(self, entity: Entity, target: str) -> None:
         """Attempt what is pending for a target; chance says what becomes of it."""
         pending = entity.pending[target]
+        if pending.state == "unknown":
+            self.say(entity, CommandSuperseded(pending.command, "looked up: it was not created"))
+            return
+        writing = self.attempt(target, entity)
+        if writing is None:
+            return
+        match self.chance.randrange(12):
+            case 0:
+                writing.fail(retry_at=self.now + timedelta(minutes=1))
+            case 1:
+                writing.lose()
+            case 2:
+                writing.refuse()
+            case 3:
+                writing.fail(read_again=True)
+            case 4:
+                writing.hold("not_writable")
+            case _:
+                try:
+                    writing.leave().succeed()
+                except StaleError:
+                    writing.fail(read_again=True)
+
+    def bring(self, lead: Entity, target: str) -> None:
+        """Send a lead; what nobody knows the outcome of is held."""
+        pending = lead.pending[target]
         if pending.state != "pending":
             return
-        side = entity.sides.get(target)
-        etag, time = (side.head.etag, side.head.time) if side is not None else (None, None)
-        self.say(entity, CommandAttempted(pending.command, pending.attempts + 1, etag, time))
-        match self.chance.randrange(10):
+        self.say(lead, CommandAttempted(pending.command, pending.attempts + 1))
+        match self.chance.randrange(6):
             case 0:
-                self.say(
-                    entity,
-                    CommandFailed(pending.command, "RateLimited", 429, self.now + timedelta(minutes=1)),
-                )
+                self.say(lead, CommandDeadLettered(pending.command, "typeId", 400))
             case 1:
-                self.say(
-                    entity, CommandUnknown(pending.command, "UnknownOutcome", self.now + timedelta(minutes=2))
-                )
+                retry_at = self.now + timedelta(minutes=1)
+                self.say(lead, CommandFailed(pending.command, "RateLimited", 429, retry_at))
             case 2:
-                self.say(entity, CommandDeadLettered(pending.command, "firstName", 400))
-            case 3:
-                self.say(entity, CommandFailed(pending.command, "Stale", 412, read_again=True))
-            case _:
-                self.land(entity, target, pending)
-
-    def land(self, entity: Entity, target: str, pending: Pending) -> None:
-        """The vendor takes a write: a link if it is a create, the record as it then is, and the success."""
-        record = pending.record
-        if record is None:
-            self.numbers += 1
-            record = f"ADR{self.numbers + 10**6:032X}" if target == VITEC else str(self.numbers + 10**6)
-            ids = {target: record, other(target): entity.sides[other(target)].record}
-            self.say(entity, RecordsLinked(entity.id, ids[VITEC], ids[PROPSTREET], "created"))
-        want = {field: wanted.value for field, wanted in pending.want.items()}
-        self.edit(target, entity.category, record, want)
-        self.read(target, entity.category, record, via="readback", command=pending.command)
-        self.say(entity, CommandSucceeded(pending.command, record))
+                reason = "unknown_outcome"
+                held = CommandHeld(pending.command, lead.id, LEAD, target, None, pending.want, reason, "look")
+                self.say(lead, CommandUnknown(pending.command, "UnknownOutcome"), held)
+            case number:
+                self.say(lead, CommandSucceeded(pending.command, f"LEA{self.head}" if number > 3 else ""))
 
     # -- what happens next
 
     def happen(self) -> None:
         """One thing happens to somebody, and Toveis looks at whom it concerns."""
-        vendor, category, record = self.chance.choice(sorted(self.held))
-        self.chance.choice(CHANCES)(self, vendor, category, record)
-        name = self.fold.entities.by_record.get((category, vendor, record))
-        if name is not None:
-            self.settle(name)
-            entity = self.fold.entities.resolve(name)
-            for target in sorted(entity.pending) if entity is not None else ():
-                if entity is not None and target in entity.pending and self.chance.random() < 0.7:
-                    self.deliver(entity, target)
+        self.later(self.chance.randint(1, 40))
+        place = self.chance.choice(sorted(self.everything()))
+        self.chance.choice(CHANCES)(self, place)
+        if (entity := self.entity_at(place)) is not None:
+            self.look_at(entity.id)
 
 
-def polled(annals: Annals, vendor: str, category: str, record: str) -> None:
+def person(n: int) -> str:
+    """The id of the n-th of the cast at Vitec."""
+    return f"ADR{n:032X}"
+
+
+def someone(category: str, n: int) -> Fields:
+    """All fields of the n-th of the cast. Some share an e-mail, so that a link would be a guess."""
+    if category == "company":
+        return {
+            "name": f"Bygg {n} AB",
+            "organisation_number": f"5560{n:06d}",
+            "website": f"https://bygg{n}.example.se/",
+            "strategy": None,
+        }
+    return {
+        "first_name": f"Åsa{n}",
+        "last_name": 'Ek, "jr" \\ {x}',
+        "email": f"asa{n - n % 7 if n % 7 == 1 else n}@example.se",
+        "phone": f"+4670{n:07d}",
+        "strategy": "Køper\nhelst",
+        "tags": ("investor",) if n % 2 else (),
+    }
+
+
+def retouched(chance: Random, vendor: str, category: str) -> Fields:
+    """One or two fields of a record with new values."""
+    n = chance.randint(1, 10**6)
+    tags = chance.choice(((), ("investor",), ("vip",), ("investor", "vip")))
+    choices: dict[tuple[str, str] | str, Fields] = {
+        "contact": {
+            "strategy": f"Ny plan {n}",
+            "first_name": f"Kari{n}",
+            "last_name": "L" * (n % 40),
+            "phone": f"+4790{n:06d}",
+            "tags": tags,
+        },
+        "company": {"strategy": f"Ny plan {n}", "name": f"Nye Bygg {n} AB", "website": f"bygg{n}.example.no"},
+        ("project", VITEC): {
+            "name": f"Kvarteret {n}",
+            "price": n,
+            "estate_status": chance.choice(STATUSES),
+            "sensitive": n % 11 == 0,
+        },
+        ("project", PROPSTREET): {
+            "name": f"Kontoret {n}",
+            "classification": chance.choice(("draft", "active", "inactive")),
+            "status": chance.choice(("open", "closed")),
+        },
+        ("prospect", VITEC): {"level": chance.choice(LEVELS), "buyer": n % 5 == 0},
+        ("prospect", PROPSTREET): {"classification": chance.choice(CLASSES)},
+        "link": {"job_title": f"Chef {n}"},
+        "note": {"text": f"Ringde igen {n}"},
+        "property": {"name": f"Huset {n}"},
+    }
+    mine = choices.get(category) or choices[category, vendor]
+    return {field: mine[field] for field in chance.sample(sorted(mine), min(len(mine), chance.randint(1, 2)))}
+
+
+def edited(annals: Annals, place: Place) -> Desk:
+    """A person edits a record; the desk where it was."""
+    vendor, category, record = place
+    desk = annals.desk(vendor, category)
+    desk.edit(record, **retouched(annals.chance, vendor, category))
+    return desk
+
+
+def polled(annals: Annals, place: Place) -> None:
     """An edit that a poll finds."""
-    annals.edit(vendor, category, record, annals.retouch(category))
-    annals.read(vendor, category, record)
+    edited(annals, place)
+    annals.observe(*place)
 
 
-def notified(annals: Annals, vendor: str, category: str, record: str) -> None:
+def notified(annals: Annals, place: Place) -> None:
     """An edit that a hint tells of; perhaps it has been read, perhaps the read overlapped another."""
-    annals.edit(vendor, category, record, annals.retouch(category))
-    hint = Reading(via="webhook", event="Update", kind="Person" if vendor == VITEC else None)
-    annals.append(record_stream(category, vendor, record), NOTIFIED, vendor, b'{"event": "Update"}', hint)
+    vendor, category, record = place
+    early = annals.glance(vendor, record, category)
+    edited(annals, place)
+    if vendor == VITEC and category not in ("link", "property"):
+        annals.hint(record, category)
+    elif vendor == PROPSTREET and category != "note":
+        annals.arrive(annals.webhook("updated", record, category, etag=None))
     if annals.chance.random() < 0.8:
-        verdict = annals.chance.choice((ACCEPTED, ACCEPTED, OVERLAPPING))
-        annals.read(vendor, category, record, via="fetch", verdict=verdict)
+        annals.observe(*place, via="fetch")
+        if annals.chance.random() < 0.3:
+            early.arrive(always=True)
 
 
-def pushed(annals: Annals, vendor: str, category: str, record: str) -> None:
+def pushed(annals: Annals, place: Place) -> None:
     """An edit that a webhook carries whole."""
-    annals.edit(vendor, category, record, annals.retouch(category))
-    body = {"type": f"{category}.updated", "data": annals.held[vendor, category, record]}
-    reading = Reading(via="webhook", inside="data", event=f"{category}.updated")
-    annals.append(record_stream(category, vendor, record), OBSERVED, vendor, encode(body), reading)
+    edited(annals, place)
+    vendor, category, record = place
+    if vendor == PROPSTREET and category != "note":
+        annals.arrive(annals.webhook("updated", record, category))
 
 
-def quarrelled(annals: Annals, vendor: str, category: str, record: str) -> None:
+def quarrelled(annals: Annals, place: Place) -> None:
     """Both sides edit the same record before anybody looks."""
-    name = annals.fold.entities.by_record.get((category, vendor, record))
-    entity = annals.fold.entities.resolve(name) if name is not None else None
-    for side, its in entity.sides.items() if entity is not None else ():
-        if (side, category, its.record) in annals.held:
-            annals.edit(side, category, its.record, {"strategy": f"{side} {annals.numbers}"})
-            annals.read(side, category, its.record)
+    entity = annals.entity_at(place)
+    names = {"contact": "strategy", "company": "strategy", "project": "name"}
+    if entity is None or entity.category not in names:
+        return
+    for vendor, side in entity.sides.items():
+        if side.record in annals.desk(vendor, entity.category).rows:
+            change: Fields = {names[entity.category]: f"{vendor} {annals.head}"}
+            annals.desk(vendor, entity.category).edit(side.record, **change)
+            annals.observe(vendor, entity.category, side.record)
 
 
-def removed(annals: Annals, vendor: str, category: str, record: str) -> None:
+def related(annals: Annals, place: Place) -> None:
+    """Somebody becomes interested in an estate."""
+    rows = annals.desk(VITEC, "project").rows
+    people = [*annals.vitec.rows, *annals.desk(VITEC, "company").rows]
+    record = relation_id(annals.chance.choice(sorted(rows)), annals.chance.choice(sorted(people)))
+    annals.desk(VITEC, "prospect").add(record, level=annals.chance.choice(LEVELS))
+    annals.observe(VITEC, "prospect", record)
+    annals.look_at(annals.entity_of(VITEC, record, "prospect").id)
+
+
+def removed(annals: Annals, place: Place) -> None:
     """One in three of these goes for good; the others are told to the inbox only."""
-    stream = record_stream(category, vendor, record)
-    if annals.chance.random() < 0.3:
-        annals.append(stream, "RecordRemoved", vendor, encode(RecordRemoved("not_found")))
-    else:
-        data = encode({"unreadable": "e30="})
-        annals.append(inbox_stream(vendor), NOTIFIED, vendor, data, Reading(via="webhook", unreadable=True))
+    vendor, category, record = place
+    relation = category == "prospect" and vendor == VITEC
+    if annals.chance.random() < (0.9 if relation else 0.3) and category != "project":
+        annals.desk(vendor, category).remove(record)
+        if vendor == PROPSTREET and category != "note":
+            annals.observe(*place)
+        else:
+            annals.confirm_gone(vendor, record, category)
+        return
+    data = encode({"unreadable": "e30="})
+    meta = encode(Reading(via="webhook", unreadable=True))
+    mark = derived_id(TENANT, "inbox", str(annals.head))
+    told = NewEvent(mark, inbox_stream(vendor), NOTIFIED, vendor, annals.now, data, mark, None, meta)
+    annals.append([told])
 
 
-def released(annals: Annals, vendor: str, category: str, record: str) -> None:
+def merged(annals: Annals, place: Place) -> None:
+    """Vitec merges two persons; whatever joined the one is the other's from then on."""
+    people = sorted(annals.vitec.rows)
+    if len(people) < 8:
+        return
+    source, heir = annals.chance.sample(people, 2)
+    annals.merge(source, heir)
+    annals.fetch(VITEC)
+    joined = [e.id for e in annals.fold.entities.by_id.values() if f":{source}" in _record(e)]
+    for name in (annals.entity_of(VITEC, source).id, *joined, annals.entity_of(VITEC, heir).id):
+        annals.look_at(name)
+
+
+def _record(entity: Entity) -> str:
+    return entity.sides[VITEC].record if VITEC in entity.sides else ""
+
+
+def fetched(annals: Annals, place: Place) -> None:
+    """All that must be read again is read again."""
+    annals.fetch(place[0])
+
+
+def released(annals: Annals, place: Place) -> None:
     """An operator lets go whoever is held."""
     for entity in list(annals.fold.entities.by_id.values()):
         if entity.hold is not None:
             annals.say(entity, EntityReleased(entity.id, "looked at"))
 
 
-def parted(annals: Annals, vendor: str, category: str, record: str) -> None:
+def parted(annals: Annals, place: Place) -> None:
     """Now and then a link is closed by hand."""
-    name = annals.fold.entities.by_record.get((category, vendor, record))
-    entity = annals.fold.entities.resolve(name) if name is not None else None
+    entity = annals.entity_at(place)
     if entity is not None and entity.linked is not None and annals.chance.random() < 0.3:
         annals.say(entity, RecordsUnlinked(entity.id, "by hand", tombstone=True))
 
 
-CHANCES: Final[Sequence[Callable[[Annals, str, str, str], None]]] = (
-    *(polled, polled, polled, notified, notified, pushed, pushed, pushed),
-    *(quarrelled, quarrelled, removed, parted, released),
+def led(annals: Annals, place: Place) -> None:
+    """A lead comes in."""
+    annals.take_in(annals.chance.choice(sorted(LEADS)))
+
+
+def answered(annals: Annals, place: Place) -> None:
+    """What was written at one side is read at the other, so that they may agree."""
+    if (entity := annals.entity_at(place)) is not None:
+        for vendor, side in entity.sides.items():
+            if side.record in annals.desk(vendor, entity.category).rows:
+                annals.observe(vendor, entity.category, side.record, via="fetch")
+
+
+CHANCES: Final[Sequence[Callable[[Annals, Place], None]]] = (
+    *(polled, polled, polled, notified, notified, pushed, pushed, pushed, answered, answered),
+    *(quarrelled, quarrelled, related, removed, parted, released, merged, led, fetched),
 )
 
 
-def annals(seed: int, length: int = 500) -> list[Event]:
+def annals(seed: int, length: int = 900) -> list[Event]:
     """A log of at least `length` events."""
     found = Annals(seed)
     found.move_in(30)

@@ -52,6 +52,10 @@ BY_HAND = {
     ("contacts", "first_name"): "first_name = 'Someone' WHERE entity = (SELECT min(entity) FROM contacts)",
     ("contacts", "fields"): "fields = '{}' WHERE entity = (SELECT max(entity) FROM contacts)",
     ("companies", "tags"): "tags = '{x}' WHERE entity = (SELECT max(entity) FROM companies)",
+    ("projects", "name"): "name = 'Someplace' WHERE entity = (SELECT min(entity) FROM projects)",
+    ("prospects", "vitec_level"): "vitec_level = 'Keen' WHERE entity = (SELECT min(entity) FROM prospects)",
+    ("prospects", "party"): "party = 'ADRX' WHERE entity = (SELECT max(entity) FROM prospects)",
+    ("leads", "customer"): "customer = 'M1' WHERE entity = (SELECT min(entity) FROM leads)",
     ("entities", "position"): "position = position - 1 WHERE entity = (SELECT min(entity) FROM entities)",
     (
         "entities",
@@ -70,6 +74,8 @@ BY_HAND = {
 
 GONE = {
     "companies": "entity = (SELECT min(entity) FROM companies)",
+    "projects": "entity = (SELECT max(entity) FROM projects)",
+    "leads": "entity = (SELECT max(entity) FROM leads)",
     "match_keys": "key = (SELECT min(key) FROM match_keys)",
     "aliases": "alias = (SELECT min(alias) FROM aliases)",
     "records": "external_id = (SELECT max(external_id) FROM records)",

@@ -1,15 +1,15 @@
 """One tenant on paper: a log in memory, the real fold, the real decisions, and two vendors that people edit.
 
-Nothing runs by itself: a test says when a read leaves and when it arrives, when a write is attempted, taken and
-answered, and whose clock says what. What goes into the log is each vendor's own JSON, judged as the log judges it.
+A pair is about one category; others can stand beside it, where its records join theirs. Nothing runs by itself: a test
+says when a read leaves and when it arrives, when a write is attempted, taken and answered, and whose clock says what.
+What goes into the log is each vendor's own JSON, judged as the log judges it.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from daemon.domain.events import (
     CommandAttempted,
     CommandDeadLettered,
     CommandFailed,
+    CommandHeld,
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
@@ -28,6 +29,7 @@ from daemon.domain.events import (
     Reading,
     RecordRemoved,
     RecordsLinked,
+    Want,
     encode,
 )
 from daemon.domain.fields import Value
@@ -35,22 +37,23 @@ from daemon.domain.settings import Mode, SyncSettings
 from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, entity_stream, other, record_stream
 from daemon.ingest import propstreet_webhooks, vitec_notifications
 from daemon.mappings import lens
-from daemon.mappings.lens import REFERENCE, Options, Patch
+from daemon.mappings.lens import REFERENCE, REMOVED, Options, Patch
 from daemon.policies.deciding import decide
+from daemon.policies.linking import JOINING, abroad, far_keys
+from daemon.policies.merging import heir_of
 from daemon.policies.plan import Context, Plan, expected
 from daemon.policies.syncing import still_due
 from daemon.storage.log import KnownRecord, Read, check, judge
 from projections.entities import keys_of
 from projections.entity import Entity, Pending, Shadow, Side
 from projections.views import Fold
+from tests.unit.desks import ADR, DESKS, KEY, TABLE, Desk, Fields, StaleError, stamp
+
+__all__ = ["ADR", "KEY", "Fields", "StaleError"]  # and what is made here
 
 TENANT = "oslo"
 START = datetime(2026, 5, 18, 10, 0, tzinfo=UTC)
-ADR = "ADR0123456789ABCDEF0123456789ABCDEF"
-KEY = "789"
 FIRST = {VITEC: ADR, PROPSTREET: KEY}
-SWEDEN = ZoneInfo("Europe/Stockholm")
-TABLE = {"K1": "investor", "K2": "vip", "K3": "buyer", "K4": "seller"}
 CATALOGUE = tuple(
     (key, tag.title(), False, kind) for key, tag in TABLE.items() for kind in ("Person", "Company")
 )
@@ -59,9 +62,6 @@ OPTIONS = Options(
 )
 SYNC = SyncSettings(categories=TABLE, company_categories=TABLE, note="strategy")
 MARK = uuid.UUID("5b0c7a52-7a52-4f5e-9d5e-3f1f6a0c9a11")
-Fields = dict[str, Any]
-"""Our fields by name."""
-
 ANNA: Fields = {
     "first_name": "Anna",
     "last_name": "Berg",
@@ -73,199 +73,12 @@ ANNA: Fields = {
 
 
 @dataclass
-class Row:
-    """A record as its vendor keeps it: our fields, and what the payload carries besides."""
-
-    id: str
-    fields: dict[str, Value]
-    created: datetime
-    changed: datetime
-    etag: int = 1
-    reference: str | None = None
-    deleted: datetime | None = None
-    labels: tuple[str, ...] = ()
-    extra: dict[str, object] = field(default_factory=dict)
-
-
-class Desk:
-    """One vendor, and the people who work in it. `keeps` is how it reshapes what it is given."""
-
-    vendor = ""
-
-    def __init__(self, pair: "Pair", category: str) -> None:
-        self.pair, self.category = pair, category
-        self.rows: dict[str, Row] = {}
-        self.keeps: Callable[[str, Value], Value] = lambda _, value: value
-
-    def add(self, record: str | None = None, *, reference: str | None = None, **fields: Value) -> str:
-        """A person makes a record; its id."""
-        record = record or FIRST[self.vendor]
-        now = self.pair.later(1)
-        self.rows[record] = Row(record, dict(fields), now, now, reference=reference)
-        return record
-
-    def edit(self, record: str | None = None, *, at: datetime | None = None, **fields: Value) -> None:
-        """A person edits a record; `at` is what the vendor's clock says, else a second has passed."""
-        self.change(self.rows[record or FIRST[self.vendor]], fields, at or self.pair.later(1))
-
-    def change(self, row: Row, fields: dict[str, Value], at: datetime) -> None:
-        """The vendor keeps new values under a new stamp."""
-        row.fields |= {name: self.keeps(name, value) for name, value in fields.items()}
-        row.changed = at
-        row.etag += 1
-
-    def remove(self, record: str | None = None) -> None:
-        """A person deletes a record."""
-        raise NotImplementedError
-
-    def payload(self, record: str | None = None) -> bytes:
-        """The record as the vendor's API gives it."""
-        raise NotImplementedError
-
-    def take(self, record: str, patch: Patch) -> None:
-        """A write of ours arrives."""
-        raise NotImplementedError
-
-    def value(self, name: str, record: str | None = None) -> Value:
-        """What the vendor holds in one of our fields."""
-        return self.rows[record or FIRST[self.vendor]].fields.get(name)
-
-
-class VitecDesk(Desk):
-    """Vitec Connect: no etags, Swedish wall-clock times, categories that are added and deleted one by one."""
-
-    vendor = VITEC
-
-    def remove(self, record: str | None = None) -> None:
-        """A removed contact is a 404 from then on."""
-        del self.rows[record or ADR]
-
-    def payload(self, record: str | None = None) -> bytes:
-        """The typed read (CRM contact)."""
-        row = self.rows[record or ADR]
-        tags = [key for key, tag in TABLE.items() if tag in (row.fields.get("tags") or ())]
-        common: dict[str, object] = {
-            "id": row.id,
-            "customerId": "M11385",
-            "agentId": "U1",
-            "note": row.fields.get("strategy"),
-            "categories": [{"id": key, "name": TABLE[key].title(), "readOnly": False} for key in tags],
-            "createdAt": wall_clock(row.created),
-            "changedAt": wall_clock(row.changed),
-        }
-        return encode(common | getattr(self, f"_{self.category}")(row.fields) | row.extra)
-
-    def _contact(self, fields: dict[str, Value]) -> dict[str, object]:
-        return {
-            "type": "Person",
-            "firstName": fields.get("first_name"),
-            "lastName": fields.get("last_name"),
-            "socialSecurityNumber": None,
-            "email": {"emailAddress": fields.get("email"), "emailAddress2": None},
-            "telephone": {"home": None, "work": None, "cell": fields.get("phone"), "other": None},
-            "isDeceased": False,
-        }
-
-    def _company(self, fields: dict[str, Value]) -> dict[str, object]:
-        country = fields.get("country")
-        return {
-            "type": "Company",
-            "name": fields.get("name"),
-            "corporateNumber": fields.get("organisation_number"),
-            "homePage": fields.get("website"),
-            "address": {"streetAddress": None, "zipCode": None, "city": None, "countryCode": country},
-        }
-
-    def take(self, record: str, patch: Patch) -> None:
-        """UpdatePerson or UpdateCompany: categoryIds add, DELETE Category removes."""
-        row, body = self.rows[record], patch.body
-        names = lens(VITEC, self.category).names  # type: ignore[attr-defined]  # Vitec's lenses have them
-        new: dict[str, Any] = {ours: body[name] for ours, name in names.items() if name in body}
-        if isinstance(email := body.get("email"), dict):
-            new["email"] = email["emailAddress"]
-        if isinstance(address := body.get("address"), dict):
-            new["country"] = address["countryCode"]
-        added = body.get("categoryIds", [])
-        assert isinstance(added, list)
-        present = {key for key, tag in TABLE.items() if tag in (row.fields.get("tags") or ())}
-        kept = (present | set(added)) - set(patch.remove_categories)
-        new["tags"] = tuple(sorted(TABLE[key] for key in kept))
-        self.change(row, new, self.pair.later(1))
-
-
-class PropstreetDesk(Desk):
-    """Propstreet: etags and If-Match, UTC with seven decimals, lists that are replaced whole."""
-
-    vendor = PROPSTREET
-    _names: ClassVar = {
-        "contact": {
-            "first_name": "firstName",
-            "last_name": "lastName",
-            "email": "email",
-            "phone": "phone",
-            "strategy": "strategy",
-        },
-        "company": {
-            "name": "name",
-            "country": "countryCode",
-            "website": "homepageUrl",
-            "strategy": "strategy",
-        },
-    }
-
-    def remove(self, record: str | None = None) -> None:
-        """A removed record is softly deleted."""
-        row = self.rows[record or KEY]
-        row.deleted = self.pair.later(1)
-        self.change(row, {}, row.deleted)
-
-    def payload(self, record: str | None = None) -> bytes:
-        """GET /network/contacts/{id} or /network/companies/{id}."""
-        row = self.rows[record or KEY]
-        references = [{"namespace": "Vitec-Next", "id": row.reference}] if row.reference else []
-        if number := row.fields.get("organisation_number"):
-            references.append({"namespace": "organization-number", "id": str(number)})
-        body: dict[str, object] = {
-            "id": row.id,
-            "uri": None,
-            "externalRefs": references,
-            **{name: row.fields.get(ours) for ours, name in self._names[self.category].items()},
-            "tags": [*(row.fields.get("tags") or ()), *row.labels],
-            "primaryLanguage": None,
-            "createdUtc": stamp(row.created),
-            "updatedUtc": stamp(row.changed),
-            "deletedUtc": stamp(row.deleted) if row.deleted else None,
-            "etag": f'W/"{row.etag}"',
-            "changeType": "update",
-            "changeOrigin": None,
-        }
-        return encode(body | row.extra)
-
-    def take(self, record: str, patch: Patch) -> None:
-        """PATCH: it sets what it carries."""
-        row, body = self.rows[record], patch.body
-        names = self._names[self.category].items()
-        new: dict[str, Any] = {ours: body[name] for ours, name in names if name in body}
-        if "tags" in body:
-            new["tags"] = tuple(sorted(tag for tag in body["tags"] if tag in TABLE.values()))  # type: ignore[attr-defined]
-        for reference in body.get("externalRefs", []):  # type: ignore[attr-defined]
-            if reference["namespace"].casefold() == "vitec-next":
-                row.reference = reference["id"]
-            else:
-                new["organisation_number"] = reference["id"]
-        self.change(row, new, self.pair.later(1))
-
-
-class StaleError(Exception):
-    """412: the etag is not the record's."""
-
-
-@dataclass
 class Glance:
     """A read that has left: the log's head when it was sent, and what the vendor answers."""
 
     pair: "Pair"
     vendor: str
+    category: str
     record: str
     started: int
     payload: bytes
@@ -273,7 +86,9 @@ class Glance:
     def arrive(self, *, always: bool = False) -> list[Event]:
         """It is in the log, unless it says nothing new."""
         via = "fetch" if always else "poll"
-        read = self.pair.as_read(self.vendor, self.record, self.payload, self.started, via, always=always)
+        read = self.pair.as_read(
+            self.vendor, self.record, self.payload, self.started, via, always=always, category=self.category
+        )
         return self.pair.append([read])
 
 
@@ -292,11 +107,15 @@ class Writing:
 
     def leave(self) -> "Writing":
         """The vendor takes it; raises StaleError where the etag of the decision is not the record's."""
-        desk = self.pair.desks[self.target]
+        desk = self.pair.desk(self.target, self.entity.category)
         self.record = self.pending.record
         if self.record is None:
-            self.record = f"NEW{len(desk.rows)}"
-            desk.add(self.record, reference=self.pending.reference)
+            parts = self.pending.parts or {}
+            self.record = desk.new_id(parts)
+            desk.add(self.record, reference=self.pending.reference, parts=parts)
+        elif REMOVED in self.pending.want:
+            desk.remove(self.record)
+            return self
         elif self.target == PROPSTREET and self.pending.etag != f'W/"{desk.rows[self.record].etag}"':
             raise StaleError
         desk.take(self.record, self.patch)
@@ -307,18 +126,52 @@ class Writing:
     def succeed(self) -> None:
         """The answer arrives; at Vitec the record is read back now."""
         assert self.record is not None
+        category = self.entity.category
+        if REMOVED in self.pending.want:
+            self.pair.confirm_gone(self.target, self.record, category)
+            self._end(CommandSucceeded(self.pending.command, self.record))
+            return
         started = self.started if self.target == PROPSTREET else self.pair.head
-        payload = self.answer or self.pair.desks[self.target].payload(self.record)
+        payload = self.answer or self.pair.desk(self.target, category).payload(self.record)
         read = self.pair.as_read(
-            self.target, self.record, payload, started, "readback", always=True, command=self.pending.command
+            self.target,
+            self.record,
+            payload,
+            started,
+            "readback",
+            always=True,
+            command=self.pending.command,
+            category=category,
         )
         items: list[NewEvent | Read] = [read]
         if self.pending.record is None:
             ids = {self.target: self.record, other(self.target): self.entity.sides[other(self.target)].record}
             link = RecordsLinked(self.entity.id, ids[VITEC], ids[PROPSTREET], "created")
             items.insert(0, self.pair.ours(self.entity, link))
-        done = CommandSucceeded(self.pending.command, self.record)
-        self.pair.append([*items, self.pair.ours(self.entity, done)])
+        odd = self._unconfirmed(payload)
+        done = CommandSucceeded(self.pending.command, self.record, odd)
+        decisions = (done, *self._ignored(odd))
+        self.pair.append([*items, *(self.pair.ours(self.entity, decision) for decision in decisions)])
+
+    def _unconfirmed(self, payload: bytes) -> tuple[str, ...]:
+        """The fields that read back as something else (G11)."""
+        mapping, options = lens(self.target, self.entity.category), self.pair.options
+        read = mapping.get(payload, options).fields
+        takes = mapping.on_create if self.pending.record is None else None
+        return tuple(
+            field
+            for field, want in sorted(self.pending.want.items())
+            if field in read and (takes is None or field in takes)
+            if not mapping.kept(field, want.value, read[field], options)
+        )
+
+    def _ignored(self, odd: tuple[str, ...]) -> Iterable[Decision]:
+        """What the deliverer holds of a probed field that was taken without effect (S31)."""
+        probed = lens(self.target, self.entity.category).probed
+        want = {field: self.pending.want[field] for field in odd if field in probed}
+        if want:
+            command = str(derived_id("ignored", self.pending.command))
+            yield self._held(command, want, "not_writable", "Propstreet took it and did not change it")
 
     def lose(self) -> None:
         """No answer came, or the daemon died: the outcome is unknown."""
@@ -332,6 +185,14 @@ class Writing:
         """A 4xx: it will never be taken."""
         self._end(CommandDeadLettered(self.pending.command, "phone", 400))
 
+    def hold(self, reason: str) -> None:
+        """It must not be sent, or not again."""
+        self._end(self._held(self.pending.command, self.pending.want, reason, "see to it"))
+
+    def _held(self, command: str, want: dict[str, Want], reason: str, detail: str) -> CommandHeld:
+        entity, record = self.entity, self.pending.record
+        return CommandHeld(command, entity.id, entity.category, self.target, record, want, reason, detail)
+
     def _end(self, decision: Decision) -> None:
         self.pair.append([self.pair.ours(self.entity, decision)])
 
@@ -343,6 +204,7 @@ class Pair:
         self,
         category: str = "contact",
         *,
+        beside: Iterable[str] = (),
         options: Options = OPTIONS,
         sync: SyncSettings = SYNC,
         mode: Mode = "live",
@@ -354,8 +216,12 @@ class Pair:
         self.ready = True
         self.events: list[Event] = []
         self.fold = Fold(TENANT, options)
-        self.vitec = VitecDesk(self, category)
-        self.propstreet = PropstreetDesk(self, category)
+        self._desks: dict[tuple[str, str], Desk] = {
+            (each, vendor): DESKS[each, vendor](each, self.later)
+            for each in (category, *beside)
+            for vendor in VENDORS
+        }
+        self.vitec, self.propstreet = (self.desk(vendor) for vendor in VENDORS)
         self.desks: dict[str, Desk] = {VITEC: self.vitec, PROPSTREET: self.propstreet}
         self.polled: dict[str, int] = dict.fromkeys(VENDORS, -1)
         self._versions: dict[str, int] = {}
@@ -449,15 +315,25 @@ class Pair:
 
     # What is known
 
+    def everything(self) -> list[tuple[str, str, str]]:
+        """Vendor, category and id of every record that a vendor holds."""
+        return [(v, category, record) for (category, v), desk in self._desks.items() for record in desk.rows]
+
+    def desk(self, vendor: str, category: str | None = None) -> Desk:
+        """A vendor's desk for a category."""
+        return self._desks[category or self.category, vendor]
+
     @property
     def entity(self) -> Entity:
-        """The one entity of this tenant."""
-        [entity] = self.fold.entities.by_id.values()
+        """The one entity of this category."""
+        [entity] = (e for e in self.fold.entities.by_id.values() if e.category == self.category)
         return entity
 
-    def entity_of(self, vendor: str, record: str) -> Entity:
+    def entity_of(self, vendor: str, record: str | None = None, category: str | None = None) -> Entity:
         """The entity that a record belongs to."""
-        return self.fold.entities.of_record(self.category, vendor, record, 0)[0]
+        category = category or self.category
+        record = record or self.desk(vendor, category).first
+        return self.fold.entities.of_record(category, vendor, record, 0)[0]
 
     def side(self, vendor: str) -> Side:
         """One side of the one entity."""
@@ -492,37 +368,41 @@ class Pair:
         always: bool = False,
         command: str | None = None,
         first: bool = False,
+        category: str | None = None,
     ) -> Read:
         """What a poll, a fetch or a read-back brings to the log."""
-        stream = record_stream(self.category, vendor, record)
+        category = category or self.category
+        stream = record_stream(category, vendor, record)
         return Read(
             stream=stream,
             origin=vendor,
-            occurred_at=self._changed(vendor, payload),
+            occurred_at=self._changed(vendor, category, payload),
             payload=payload,
             reading=Reading(via=via, started=started, command=command, first=first),
             correlation_id=derived_id(TENANT, stream, str(started)),
             always=always,
         )
 
-    def _changed(self, vendor: str, payload: bytes) -> datetime:
+    def _changed(self, vendor: str, category: str, payload: bytes) -> datetime:
         try:
-            changed = lens(vendor, self.category).get(payload, self.options).changed
+            changed = lens(vendor, category).get(payload, self.options).changed
         except UntranslatablePayload:
             changed = None
         return min(changed or self.now, self.now)
 
-    def glance(self, vendor: str, record: str | None = None) -> Glance:
+    def glance(self, vendor: str, record: str | None = None, category: str | None = None) -> Glance:
         """A read leaves now and sees what the vendor holds now; it arrives when the test says so."""
-        record = record or FIRST[vendor]
-        return Glance(self, vendor, record, self.head, self.desks[vendor].payload(record))
+        desk = self.desk(vendor, category)
+        record = record or desk.first
+        return Glance(self, vendor, desk.category, record, self.head, desk.payload(record))
 
     def read(self, *vendors: str) -> None:
         """A complete poll of these vendors (both, when none is named), and the fetches that are needed."""
         for vendor in vendors or VENDORS:
             started = self.head
-            for record in self.desks[vendor].rows:
-                self.glance(vendor, record).arrive()
+            for (category, of), desk in self._desks.items():
+                for record in desk.rows if of == vendor else ():
+                    self.glance(vendor, record, category).arrive()
             self.polled[vendor] = started
             self.fetch(vendor)
 
@@ -532,24 +412,36 @@ class Pair:
             side = entity.sides.get(vendor)
             if side is None or side.need is None:
                 continue
-            if side.record in self.desks[vendor].rows:
-                self.glance(vendor, side.record).arrive(always=True)
+            if side.record in self.desk(vendor, entity.category).rows:
+                self.glance(vendor, side.record, entity.category).arrive(always=True)
             else:
-                self.confirm_gone(vendor, side.record)
+                self.confirm_gone(vendor, side.record, entity.category)
 
-    def confirm_gone(self, vendor: str, record: str | None = None) -> None:
-        """A read of one record was answered with 404."""
-        stream = record_stream(self.category, vendor, record or FIRST[vendor])
+    def confirm_gone(
+        self,
+        vendor: str,
+        record: str | None = None,
+        category: str | None = None,
+        evidence: str = "not_found",
+    ) -> None:
+        """A read of one record was answered with 404, or with a list that lacks it."""
+        desk = self.desk(vendor, category)
+        stream = record_stream(desk.category, vendor, record or desk.first)
         event_id = derived_id(TENANT, stream, "RecordRemoved", str(self.head))
-        removed = NewEvent(
-            event_id, stream, "RecordRemoved", vendor, self.now, encode(RecordRemoved("not_found")), event_id
-        )
-        self.append([removed])
+        data = encode(RecordRemoved(evidence))
+        self.append([NewEvent(event_id, stream, "RecordRemoved", vendor, self.now, data, event_id)])
 
-    def webhook(self, what: str = "updated", record: str | None = None, **change: object) -> bytes:
+    def webhook(
+        self,
+        what: str = "updated",
+        record: str | None = None,
+        category: str | None = None,
+        **change: object,
+    ) -> bytes:
         """The body that Propstreet sends now for its record; `change` overrides parts of the resource."""
-        resource = msgspec.json.decode(self.propstreet.payload(record)) | change
-        return encode({"type": f"{self.category}.{what}", "timestamp": stamp(self.now), "data": resource})
+        desk = self.desk(PROPSTREET, category)
+        resource = msgspec.json.decode(desk.payload(record)) | change
+        return encode({"type": f"{desk.category}.{what}", "timestamp": stamp(self.now), "data": resource})
 
     def arrive(self, body: bytes, delivery: str | None = None) -> list[Event]:
         """A Propstreet delivery arrives."""
@@ -560,14 +452,42 @@ class Pair:
         )
         return self.append([event])
 
-    def hint(self, record: str = ADR) -> list[Event]:
+    def hint(self, record: str | None = None, category: str | None = None) -> list[Event]:
         """A Vitec notification arrives: something about this record changed."""
+        desk = self.desk(VITEC, category)
+        record = record or desk.first
+        match desk.category:
+            case "contact" | "company" as kind:
+                subtype = "Person" if kind == "contact" else "Company"
+                told = {"type": "Contact", "subtype": subtype, "id": record}
+            case "project":
+                told = {"type": "Estate", "subtype": "CommercialProperty", "id": record}
+            case "note":
+                told = {"type": "Note", "id": record, "relId2": desk.rows[record].parts["contact"]}
+            case _:
+                estate, _, contact = record.partition(":")
+                told = {"type": "EstateContact", "subtype": "Speculator", "relId1": estate, "relId2": contact}
+        return self.notify(event="Update", **told)
+
+    def merge(self, source: str, into: str) -> list[Event]:
+        """Vitec merges a person into another: it says so, and the source is gone."""
+        self.desk(VITEC, "contact").rows.pop(source)
+        for desk in (self._desks.get((category, VITEC)) for category in ("prospect", "link")):
+            for record in [r for r in desk.rows if r.endswith(f":{source}")] if desk is not None else ():
+                assert desk is not None
+                moved = desk.rows.pop(record)
+                moved.id = record.replace(source, into)
+                desk.rows.setdefault(moved.id, moved)
+        return self.notify(
+            type="Merge", event="Merge", subtype="Person", destinationId=into, sourceIds=[source]
+        )
+
+    def notify(self, **told: object) -> list[Event]:
+        """A Vitec notification arrives."""
         self._deliveries += 1
-        subtype = "Person" if self.category == "contact" else "Company"
-        body = encode({"type": "Contact", "subtype": subtype, "event": "Update", "id": record})
         return self.append(
             vitec_notifications.events_of(
-                TENANT, uuid.UUID(int=self._deliveries), body, {}, self.now, store_national_ids=False
+                TENANT, uuid.UUID(int=self._deliveries), encode(told), {}, self.now, store_national_ids=False
             )
         )
 
@@ -580,6 +500,9 @@ class Pair:
 
     def context(self, entity: Entity) -> Context:
         """What the reactor decides with."""
+        kin = self.kin(entity)
+        heir = heir_of(entity, kin)
+        known = self.fold.entities.by_record.get((heir[0], VITEC, heir[1])) if heir is not None else None
         return Context(
             self.sync,
             self.options,
@@ -587,23 +510,50 @@ class Pair:
             self.incarnation,
             {vendor: self._read_since(entity, vendor) for vendor in VENDORS},
             self.ready,
-            tuple(self._candidates(entity)),
+            tuple(self._candidates(entity, kin)),
+            kin,
+            self.refused(),
+            self.fold.entities.resolve(known) if known is not None else None,
+        )
+
+    def kin(self, entity: Entity) -> dict[str, Entity]:
+        """The entities that this one joins; Vitec knows persons and companies alike as contacts."""
+        kin: dict[str, Entity] = {}
+        for vendor in VENDORS:
+            side = entity.sides.get(vendor)
+            for part, record in side.parts.items() if side is not None else ():
+                both = (vendor, part) == (VITEC, "contact")
+                for category in ("company", "contact") if both else (part,):
+                    name = self.fold.entities.by_record.get((category, vendor, record))
+                    found = self.fold.entities.resolve(name) if name is not None else None
+                    if found is not None:
+                        kin.setdefault(part, found)
+        return kin
+
+    def refused(self) -> frozenset[tuple[str, str, str]]:
+        """What a vendor took without effect, or not at all."""
+        return frozenset(
+            (row.target, row.category, field)
+            for row in self.fold.commands.values()
+            for field in (*row.unconfirmed, *(row.fields if row.state == "held" else ()))
+            if row.unconfirmed or row.reason == "not_writable"
         )
 
     def _read_since(self, entity: Entity, vendor: str) -> int:
         side = entity.sides.get(vendor)
         if side is None:
             return -1
-        return max(self.polled[vendor], self._read.get(record_stream(self.category, vendor, side.record), -1))
+        stream = record_stream(entity.category, vendor, side.record)
+        return max(self.polled[vendor], self._read.get(stream, -1))
 
-    def _candidates(self, entity: Entity) -> Iterable[Entity]:
+    def _candidates(self, entity: Entity, kin: dict[str, Entity]) -> Iterable[Entity]:
         if len(entity.sides) != 1:
             return
-        [(vendor, side)] = entity.sides.items()
-        keys = set(keys_of(self.category, vendor, side, self.options))
+        parts = abroad(entity, kin) if entity.category in JOINING else None
+        keys = set(far_keys(entity, self.options, parts))
         for each in self.fold.entities.by_id.values():
-            theirs = (keys_of(self.category, v, s, self.options) for v, s in each.sides.items())
-            if keys.intersection(*[set().union(*theirs)]):
+            theirs = (keys_of(each.category, v, s, self.options) for v, s in each.sides.items())
+            if each.category == entity.category and keys.intersection(*[set().union(*theirs)]):
                 yield each
 
     def decide(self) -> list[Decision]:
@@ -632,19 +582,32 @@ class Pair:
         pending = entity.pending.get(target)
         if pending is None or pending.state == "flying" or not still_due(entity, target, pending):
             return None
+        mapping, desk = lens(target, entity.category), self.desk(target, entity.category)
         wanted = {name: want.value for name, want in pending.want.items()}
         present: bytes | None = None
-        if pending.record is not None:
-            present = self.desks[target].payload(pending.record)
-            if target == VITEC and self.glance(VITEC, pending.record).arrive():
+        patch = Patch({})
+        if pending.record is None:
+            takes = mapping.on_create
+            wanted = {name: value for name, value in wanted.items() if takes is None or name in takes}
+            if REFERENCE in mapping.pseudo:
+                wanted[REFERENCE] = pending.reference
+        elif target == VITEC:
+            if pending.record not in desk.rows:
+                self.confirm_gone(VITEC, pending.record, entity.category)
+                return None
+            present = desk.payload(pending.record)
+            if self.glance(VITEC, pending.record, entity.category).arrive():
                 return None  # something new: it is decided on first
-            if target == PROPSTREET:
-                present = self.events[entity.sides[target].head.event - 1].data.encode()
-                envelope = msgspec.json.decode(present)
-                present = encode(envelope["data"]) if "data" in envelope else present
-        elif target == PROPSTREET:
-            wanted[REFERENCE] = pending.reference
-        patch = lens(target, self.category).put(wanted, present, self.options, identity=pending.record)
+        else:
+            present = self.events[entity.sides[target].head.event - 1].data.encode()
+            envelope = msgspec.json.decode(present)
+            present = encode(envelope["data"]) if "data" in envelope else present
+        if REMOVED not in pending.want:
+            patch = mapping.put(wanted, present, self.options, identity=pending.record)
+            if patch.empty and pending.record is not None:
+                there = CommandSuperseded(pending.command, "the value is there already")
+                self.append([self.ours(entity, there)])
+                return None
         side = entity.sides.get(target)
         attempted = CommandAttempted(
             pending.command,
@@ -683,17 +646,6 @@ class Pair:
             for entity in list(self.fold.entities.by_id.values()):
                 writes += sum(self.deliver(target, entity) for target in list(entity.pending))
         raise AssertionError(f"not quiet after {rounds} rounds")
-
-
-def wall_clock(at: datetime) -> str:
-    """Swedish wall-clock time without offset, 0-3 decimals."""
-    text = at.astimezone(SWEDEN).strftime("%Y-%m-%dT%H:%M:%S.%f")[:23]
-    return text.rstrip("0").rstrip(".")
-
-
-def stamp(at: datetime) -> str:
-    """UTC with seven decimals."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
 
 
 def linked(

@@ -66,7 +66,7 @@ def test_a_create_learns_the_id_of_its_record() -> None:
     pair.decide()
     assert row(pair).record is None
     pair.deliver(PROPSTREET)
-    assert (row(pair).state, row(pair).record) == ("succeeded", "NEW0")
+    assert (row(pair).state, row(pair).record) == ("succeeded", "NEW1")
 
 
 def test_a_failure_that_passes_waits_until_its_time_and_counts_on() -> None:
