@@ -546,6 +546,10 @@ TABLE: dict[
         options=msgspec.structs.replace(OPTIONS, reference_namespace="salesforce"),
         left={"primaryLanguage": "C13"},
     ),
+    "propstreet/project_post.json": Writes(
+        "project",
+        want={"name": "Oslo Commercial Property", "reference": "OBJ11385_1395932274"},
+    ),
     "propstreet/contact_upsert.json": Writes(
         "contact",
         want={"first_name": "John", "email": "john@work.com", "phone": "+46701234567"},
