@@ -25,7 +25,7 @@ QUIET = 10.0
 @click.option("--json", "as_json", is_flag=True, help="No table; one JSON object at the end.")
 @click.option("--seed", default=1, show_default=True, help="Another seed is another day.")
 @click.option(
-    "--edits", default=95, show_default=True, help="How many edits the day has, besides what is new in it."
+    "--edits", default=85, show_default=True, help="How many edits the day has, besides what is new in it."
 )
 @click.option("--pace", type=float, help="Seconds between edits; 0.2 when the day is shown, else 0.")
 @click.option("--lose", default=15, show_default=True, help="Percent of webhooks that are lost.")

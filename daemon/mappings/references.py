@@ -13,10 +13,13 @@ class Reference(Struct, frozen=True):
 
 
 def referenced(present: Iterable[Reference], namespace: str) -> str | None:
-    """Give the id that a record has in a namespace, or None; a blank one is none."""
+    """Give the id that a record has in a namespace, or None; a blank one is none.
+
+    There is one per namespace; where a vendor adds a new one to the old (PS19), the last counts.
+    """
     wanted = namespace.casefold()
-    ids = (str(ref.id) for ref in present if ref.namespace.casefold() == wanted)
-    return next((key for key in ids if key.strip()), None)
+    ids = [str(ref.id) for ref in present if ref.namespace.casefold() == wanted]
+    return next((key for key in reversed(ids) if key.strip()), None)
 
 
 def references_put(present: Iterable[Reference], wanted: Mapping[str, str | None]) -> list[dict[str, object]]:

@@ -28,7 +28,7 @@ from daemon.sandbox.steps import (
     woven,
 )
 
-EDITS = 110
+EDITS = 85
 """How many edits a day has, besides what is new in it."""
 
 

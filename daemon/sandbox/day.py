@@ -1,4 +1,5 @@
-"""The scripted day: people edit at both vendors, the daemon carries it over, and in the end both twins are compared."""
+"""The scripted day: people edit at both vendors and fill in forms on the web, the daemon carries it over, and in the
+end both twins are compared."""
 
 import asyncio
 import time
@@ -6,11 +7,16 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import msgspec
 
-from daemon.domain.streams import VENDORS
-from daemon.sandbox.agreement import differences
-from daemon.sandbox.cast import Script, Step
+from daemon.domain.events import CommandHeld, decision_of
+from daemon.domain.streams import LEAD, VENDORS, entity_stream
+from daemon.sandbox.agreement import Posted, differences
+from daemon.sandbox.forms import CALLS, request
+from daemon.sandbox.market import TOLD_ONCE
+from daemon.sandbox.steps import Script, Step
+from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
 from daemon.sandbox.world import TENANT, World
 from daemon.storage import log, views, working
 from daemon.storage.connection import Connection
@@ -62,26 +68,33 @@ class Day:
         self.tell = tell
         self.between = between
         self.left: list[str] = []
+        self.posted: list[Posted] = []
 
     async def run(self, connect: Connect) -> Outcome:
         """The whole day, and what it came to."""
         began = time.monotonic()
         self.tell("sandbox", "first links: what both vendors know already")
         await self.converge(connect, sealed=True)
-        edits = 0
-        for number, step in enumerate(self.script.steps):
+        steps = self._steps()
+        for number, step in enumerate(steps):
             if self.between is not None:
                 await self.between(number)
             await self._do(step)
-            edits += 1
         self.tell("sandbox", "the day is over: waiting for both sides to agree")
         converged = await self.converge(connect)
         settled = datetime.now(UTC)
         if self.pace.quiet:
             self.tell("sandbox", f"quiet for {self.pace.quiet:g} s: nothing may be written now")
             await asyncio.sleep(self.pace.quiet)
-        self.left = differences(self.world.vitec, self.world.propstreet)
-        return await self._outcome(await connect(), converged and not self.left, edits, settled, began)
+        conn = await connect()
+        self.left = await self._differences(conn)
+        return await self._outcome(conn, converged and not self.left, len(steps), settled, began)
+
+    def _steps(self) -> tuple[Step, ...]:
+        """All steps; where Vitec tells nobody of a merge, in the body that names both, without those about one."""
+        vitec = self.world.vitec
+        told = vitec.notifier.subscriptions and vitec.switches.vs2 in ("both", "body")
+        return tuple(step for step in self.script.steps if told or step.key not in TOLD_ONCE)
 
     async def _do(self, step: Step) -> None:
         end = time.monotonic() + self.pace.patience
@@ -89,11 +102,55 @@ class Day:
             if time.monotonic() > end:
                 self.tell("sandbox", f"{step.key} never arrived at {step.side}")
                 return
-            await asyncio.sleep(0.01)
-        self.world.people.do(step)
+            await asyncio.sleep(0.02)
         self.tell(step.side, f"{step.actor}: {step.note}")
+        if step.category == "lead":
+            await self._post(step)
+        elif step.action == "merge":
+            await self._merge(step)
+        else:
+            self.world.people.do(step)
         if not step.together_with_previous:
             await asyncio.sleep(self.pace.step)
+
+    async def _post(self, step: Step) -> None:
+        """Send a form to the daemon until it is answered: the same one twice is one lead."""
+        estate = self.world.people.ids["vitec", str(step.fields["estate"])] if "estate" in step.fields else ""
+        path, body = request(step, self.world.vitec.customer_id, estate)
+        self.posted.append(Posted(CALLS[str(step.fields["form"])], str(step.fields["email"])))
+        end = time.monotonic() + self.pace.patience
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            while True:
+                try:
+                    async with session.post(f"{self.world.daemon_url}{path}", json=body):
+                        return
+                except aiohttp.ClientError:  # the daemon is away
+                    if time.monotonic() > end:
+                        raise
+                    await asyncio.sleep(0.05)
+
+    async def _merge(self, step: Step) -> None:
+        """Vitec tells a merge once, and no poll shows it: here it is told again until it was heard."""
+        vitec, people = self.world.vitec, self.world.people
+        heir, source = people.ids["vitec", step.key], people.ids["vitec", str(step.fields["source"])]
+        await vitec.settled()
+        lost = _lost(vitec)
+        people.do(step)
+        await vitec.settled()
+        while _lost(vitec) > lost:
+            lost = _lost(vitec)
+            await asyncio.sleep(0.05)
+            vitec.notifier.publish_merge("Person", heir, [source])
+            await vitec.settled()
+
+    async def _differences(self, conn: Connection) -> list[str]:
+        """What is not the same. A lead of which nobody can say whether it arrived may be held instead."""
+        twins = self.world.vitec, self.world.propstreet
+        found = differences(*twins, self.posted)
+        if not found:
+            return found
+        held = [lead for lead in self.posted if await _is_held(conn, lead)]
+        return differences(*twins, self.posted, held)
 
     async def converge(self, connect: Connect, *, sealed: bool = False) -> bool:
         """Wait until both twins hold the same and the daemon has nothing left to do; False when patience ends.
@@ -103,8 +160,8 @@ class Day:
         end = time.monotonic() + self.pace.patience
         conn = await connect()
         while time.monotonic() < end:
-            same = not differences(self.world.vitec, self.world.propstreet)
-            if same and await idle(conn) and not (sealed and await views.unsealed(conn, TENANT)):
+            settled = await idle(conn) and not (sealed and await views.unsealed(conn, TENANT))
+            if settled and not await self._differences(conn):
                 return True
             await asyncio.sleep(0.05)
         return False
@@ -127,6 +184,19 @@ class Day:
             dead=counts["dead"],
             seconds=round(time.monotonic() - began, 1),
         )
+
+
+def _lost(vitec: VitecConnectTwin) -> int:
+    """How many notifications nobody has heard so far."""
+    return sum(vitec.notifier.outcomes[fate] for fate in ("dropped", "unanswered", "refused"))
+
+
+async def _is_held(conn: Connection, lead: Posted) -> bool:
+    """Whether it left for Vitec and nobody can say if it arrived."""
+    names = await views.leads_of(conn, TENANT, email=lead.email)
+    events = await log.of_streams(conn, TENANT, [entity_stream(LEAD, name) for name in names])
+    decisions = [decision_of(event) for event in events if event.type == CommandHeld.__name__]
+    return any(isinstance(each, CommandHeld) and each.reason == "unknown_outcome" for each in decisions)
 
 
 async def idle(conn: Connection) -> bool:

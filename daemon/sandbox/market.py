@@ -25,6 +25,9 @@ ERIK, MAJA = INVESTORS_PEOPLE
 STILL = frozenset(("par", "par_again", "linnea"))
 """Whom the small edits leave alone: the person whose cards are merged, and one whom a lead must find as he was."""
 
+TOLD_ONCE = frozenset(("par_again",))
+"""Whose end only a notification tells: no poll shows what a merge did."""
+
 POPULATION = (
     Record(
         "vitec", "project", "harbour",
@@ -78,7 +81,7 @@ STORY = (
     _prospect(INGRID, "harbour/anna", "Anna Bergström comes, too", level="BeenAtOrComingToViewing"),
     _listed(
         INGRID, "terrace", "homes on the terrace are planned",
-        kind="Project", status="Coming", name="Terrassen i Sandviken",
+        kind="Project", status="AssignmentAccepted", name="Terrassen i Sandviken",
     ),
     _project(LARS, "village", "the sale of the village begins", status="Running"),
     _prospect(MAJA, "harbour/hakon", "Håkon Ødegård declines", classification="not_interested"),

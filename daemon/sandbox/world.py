@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from daemon.sandbox.cast import CATEGORIES, COMPANY_CATEGORIES
 from daemon.sandbox.people import People
+from daemon.sandbox.steps import CATEGORIES, COMPANY_CATEGORIES
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from daemon.sandbox.twins.propstreet import Switches as PropstreetSwitches
 from daemon.sandbox.twins.server import serve
@@ -70,7 +70,7 @@ class World:
         self.port = free_port()
 
     def subscribe(self) -> None:
-        """Both vendors tell the daemon's open port what changes."""
+        """Both vendors tell the daemon's open port whatever changes, of every kind."""
         self.propstreet.add_webhook(f"{self.daemon_url}/webhooks/propstreet/{TENANT}", secret=WEBHOOK_SECRET)
         self.vitec.subscribe(f"{self.daemon_url}/webhooks/vitec/{TENANT}/{PATH_SECRET}")
 
@@ -120,10 +120,12 @@ async def world(
     vitec: VitecSwitches | None = None,
     propstreet: PropstreetSwitches | None = None,
 ) -> AsyncIterator[World]:
-    """Both twins up, without limits, with nobody in them yet."""
+    """Both twins up, without limits, with nobody in them yet. A project's classification can be written, if left out."""
     async with AsyncExitStack() as stack:
         at_vitec = VitecConnectTwin(vitec, seed=seed)
-        at_propstreet = PropstreetTwin(propstreet, seed=seed, limits=None)
+        at_propstreet = PropstreetTwin(
+            propstreet or PropstreetSwitches(ps5="accepted"), seed=seed, limits=None
+        )
         stack.push_async_callback(at_vitec.close)
         stack.push_async_callback(at_propstreet.close)
         vitec_url = await stack.enter_async_context(serve(at_vitec.app))

@@ -24,6 +24,7 @@ UNREACHABLE: Final = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections now
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection died while a statement was being prepared
     TimeoutError,
 )
 

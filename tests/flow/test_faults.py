@@ -175,16 +175,18 @@ async def test_a_contact_deleted_at_propstreet_is_not_revived_by_an_edit_at_vite
 
 
 READINGS = {
-    "the other envelope, thin bodies, 409 for a stale etag": (
-        PropstreetSwitches(ps1="event", ps2="thin", ps3=409, ps9="top", ps10="string", ps29=3),
+    "the other envelope, thin bodies, 409 for a stale etag, no word on a project's class": (
+        PropstreetSwitches(ps1="event", ps2="thin", ps3=409, ps5="400", ps9="top", ps10="string", ps29=3),
         VitecSwitches(vs1="old", vs2="query", vs19="left_out", vs21="left_out"),
     ),
     "no echoes, merged references, replaced categories, other dates": (
-        PropstreetSwitches(ps11=False, ps15="unknown_first", ps19="merge", ps29=0, ps4="existing"),
+        PropstreetSwitches(
+            ps5="accepted", ps11=False, ps15="unknown_first", ps19="merge", ps29=0, ps4="existing"
+        ),
         VitecSwitches(vs2="body", vs5="none", vs11="replace", vs23="offset", vs20="empty", vs26="first_20"),
     ),
     "broken bodies, two echoes, exact phone search": (
-        PropstreetSwitches(ps15="two", ps18=False, ps20="upsert", ps25="hidden", ps22=True),
+        PropstreetSwitches(ps5="accepted", ps15="two", ps18=False, ps20="upsert", ps25="hidden", ps22=True),
         VitecSwitches(vs2="broken", vs5="twice", vs21="204", vs24="dotted", vs40="exact", vs39="SE"),
     ),
 }
