@@ -1,6 +1,7 @@
 .PHONY: help sandbox test test-slow check bench lock
 .DEFAULT_GOAL := help
 PYTEST = .venv/bin/python -m pytest
+PARALLEL = -n 2 --dist loadfile
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -9,17 +10,17 @@ sandbox: .venv/runtime.done ## both vendors' twins, the daemon and a scripted da
 	.venv/bin/toveis sandbox $(ARGS)
 
 test: .venv/dev.done ## every test but the slow ones; ARGS go to pytest
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not slow" $(ARGS)
 
 test-slow: .venv/dev.done ## the slow tests
-	$(PYTEST) -m slow $(ARGS)
+	$(PYTEST) $(PARALLEL) -m slow $(ARGS)
 
 check: .venv/dev.done ## format, lint, types, import contracts, and the unit tests
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PYTEST) tests/unit -q -m "not slow"
+	$(PYTEST) $(PARALLEL) tests/unit -q -m "not slow"
 
 bench: .venv/dev.done ## the benchmarks, as a table
 	.venv/bin/python -m tests.benchmarks $(ARGS)

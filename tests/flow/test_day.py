@@ -23,7 +23,6 @@ async def test_the_day_converges_without_an_echo(flow: Up) -> None:
         assert outcome.edits >= 60
         assert outcome.echo_commands == 0
         assert (outcome.held, outcome.dead) == (0, 0)
-        assert outcome.seconds < 10
         await running.check_log()
 
 
