@@ -99,9 +99,13 @@ def keys_of(category: str, vendor: str, side: Side, options: Options) -> tuple[s
     if not fields.get("website") and side.domain:
         fields["website"] = side.domain
     reference = side.record if vendor == VITEC else side.reference
-    references = (f"reference:{reference}",) if reference else ()
-    joined = (*joint_keys(category, side.parts, side), *map(part_key, side.parts, side.parts.values()))
-    return (*references, *joined, *dict.fromkeys(match_keys(category, fields, options.region)))
+    references: tuple[str, ...] = (f"reference:{reference}",) if reference else ()
+    if side.parts:
+        references += (
+            *joint_keys(category, side.parts, side),
+            *map(part_key, side.parts, side.parts.values()),
+        )
+    return (*references, *dict.fromkeys(match_keys(category, fields, options.region)))
 
 
 def joint_keys(category: str, parts: Mapping[str, str], side: Side) -> tuple[str, ...]:

@@ -166,10 +166,11 @@ class Entities:
     def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
         side.first = side.first and reading.first
         side.kind = reading.kind or side.kind
-        side.parts = side.parts or reading.parts or {}
+        if reading.parts is not None and not side.parts:
+            side.parts = reading.parts
         rules = self.rules(vendor, entity.category)
         try:
-            content = content_of(event, reading, self.options)
+            content = lens(vendor, entity.category).get(payload_of(event, reading), self.options)
         except UntranslatablePayload:
             side.unreadable = event.position
             return
@@ -180,7 +181,8 @@ class Entities:
         observe(entity, side, observation_of(event, reading, content), rules)
         if side.head.event != accepted:
             side.flags, side.domain, side.labels = content.flags, content.domain, content.labels
-            side.parts = {**side.parts, **content.parts}  # what a notification told besides stays
+            if content.parts:
+                side.parts = {**side.parts, **content.parts}  # what a notification told besides stays
             side.into = None  # it is there, so it was not merged away
 
     def _receive(self, event: Event) -> None:

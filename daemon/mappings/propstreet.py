@@ -4,7 +4,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, TypeVar
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from daemon.domain.fields import Value
@@ -63,6 +62,14 @@ class PropstreetLens(Lens[R]):
         """Give the records that this one joins, by category."""
         return {}
 
+    def domain(self, record: R) -> str | None:
+        """Give a company's domain, for match keys."""
+        return None
+
+    def labels(self, record: R) -> tuple[str, ...]:
+        """Give every tag, mapped or not."""
+        return ()
+
     def removed(self, record: R) -> bool:
         """Tell whether the record is gone at Propstreet."""
         return record.deleted_utc is not None
@@ -81,6 +88,8 @@ class PropstreetLens(Lens[R]):
             if references is UNSET
             else referenced(references or (), options.reference_namespace),
             flags=flags,
+            domain=self.domain(record),
+            labels=self.labels(record),
             parts=self.parts(record),
         )
 
@@ -124,9 +133,9 @@ class PartyLens(PropstreetLens[P]):
     def texts(self, record: P) -> dict[str, Value]:
         """Give the plain texts of the category that the payload carries."""
 
-    def domain(self, record: P) -> str | None:
-        """Give a company's domain, for match keys."""
-        return None
+    def labels(self, record: P) -> tuple[str, ...]:
+        """Give every tag, mapped or not."""
+        return record.tags or ()
 
     def read(self, record: P, options: Options) -> dict[str, Value]:
         """Give the texts, the organisation number, and what the settings say of tags and strategy."""
@@ -139,12 +148,6 @@ class PartyLens(PropstreetLens[P]):
         if options.note in ("strategy", "keyword"):
             fields |= carried(strategy=record.strategy)
         return fields
-
-    def translate(self, record: P, options: Options) -> Content:
-        """Read a decoded payload, with every tag and the domain besides."""
-        content = super().translate(record, options)
-        domain, labels = self.domain(record), record.tags or ()
-        return msgspec.structs.replace(content, domain=domain, labels=labels) if domain or labels else content
 
     def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Tell why Propstreet cannot take a value."""
