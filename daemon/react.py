@@ -39,7 +39,8 @@ class Reactor(Polite):
         super().__init__("react", tenant)
         self._incarnation: UUID | None = None
         self._looked: dict[str, datetime | None] = {}
-        self._swept: set[str] = set()
+        self._ready: set[str] = set()
+        self._polled: dict[str, int] = {}
         self._started = False
         self._waiting: dict[str, set[str]] = defaultdict(set)
 
@@ -58,6 +59,7 @@ class Reactor(Polite):
             events = [e for e in await log.page(conn, self.tenant, after, PAGE) if e.position <= upto]
             cursors = await working.cursors(conn, self.tenant)
             names = await self._touched(conn, events) | await self._settled_by_polls(conn, cursors)
+            names |= await self._become_ready(conn, cursors, upto)
             plans = await self._decide(conn, names, cursors)
         await asyncio.gather(*(self._append(plan) for plan in plans))
         if events:
@@ -90,15 +92,23 @@ class Reactor(Polite):
             return set()
         self._looked = looked
         names = set(await views.unsealed(conn, self.tenant))
-        for category in CATEGORIES:
-            if category not in self._swept and ready(cursors, category):
-                self._swept.add(category)
-                released = self.at.settings.sync.first_sync == "now"
-                names |= set(await views.unlinked(conn, self.tenant, category, dormant=released))
         if not self._started:  # the mode may be another one than before
             self._started = True
             live = self.at.mode == "live"
             names |= set(await (views.observed if live else views.unsent)(conn, self.tenant))
+        return names
+
+    async def _become_ready(self, conn: Connection, cursors: dict[str, Cursor], upto: int) -> set[str]:
+        """Unlinked entities of a category whose first polls are complete, and folded: now they may be introduced."""
+        names: set[str] = set()
+        for category in CATEGORIES:
+            if category in self._ready or not polled(cursors, category):
+                continue
+            if upto < self._polled.setdefault(category, await log.head(conn, self.tenant)):
+                continue
+            self._ready.add(category)
+            released = self.at.settings.sync.first_sync == "now"
+            names |= set(await views.unlinked(conn, self.tenant, category, dormant=released))
         return names
 
     async def _decide(self, conn: Connection, names: set[str], cursors: dict[str, Cursor]) -> list[Plan]:
@@ -110,7 +120,7 @@ class Reactor(Polite):
         refused = await views.refused_fields(conn, self.tenant, PROBED) if probed else frozenset()
         plans = []
         for entity in sorted(entities, key=lambda e: e.position):
-            context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused, cursors)
+            context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused)
             plan = decide(entity, context)
             for name in plan.wait_for:
                 self._waiting[name].add(entity.id)
@@ -162,7 +172,6 @@ class Reactor(Polite):
         since: dict[str, int],
         kin: dict[str, Entity],
         refused: frozenset[tuple[str, str, str]],
-        cursors: dict[str, Cursor],
     ) -> Context:
         assert self._incarnation is not None
         heir = heir_of(entity, kin)
@@ -172,7 +181,7 @@ class Reactor(Polite):
             mode=self.at.mode,
             incarnation=self._incarnation,
             read_since=since,
-            ready=entity.lead is not None or ready(cursors, entity.category),
+            ready=entity.category in self._ready,
             candidates=tuple(await self._candidates(conn, entity, kin)),
             kin=kin,
             refused=refused,
@@ -233,7 +242,7 @@ class Reactor(Polite):
                 self._waiting[moved.id].update(entity.id for entity in plan.basis)
 
 
-def ready(cursors: dict[str, Cursor], category: str) -> bool:
+def polled(cursors: dict[str, Cursor], category: str) -> bool:
     """The first poll of both vendors is complete: nothing is created before everything was seen."""
     found = [cursors.get(source_of(vendor, category)) for vendor in VENDORS]
     return all(cursor is not None and cursor.complete is not None for cursor in found)
