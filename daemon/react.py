@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from daemon.domain.errors import WrongExpectedVersion
@@ -29,6 +30,12 @@ from projections.entities import part_key
 from projections.entity import Entity
 
 PAGE = 200
+SWEEP = 500
+"""How many entities are looked at in one tick that no event has named."""
+
+SHAKING = frozenset(("EntityHeld", "EntityReleased", "RecordsUnlinked"))
+"""What happens to an entity that concerns those that join it, also the linked ones."""
+
 PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
 
@@ -39,9 +46,10 @@ class Reactor(Polite):
         super().__init__("react", tenant)
         self._incarnation: UUID | None = None
         self._looked: dict[str, datetime | None] = {}
+        self._started = False
         self._ready: set[str] = set()
         self._polled: dict[str, int] = {}
-        self._started = False
+        self._backlog: dict[str, None] = {}
         self._waiting: dict[str, set[str]] = defaultdict(set)
 
     async def start(self) -> None:
@@ -50,7 +58,10 @@ class Reactor(Polite):
             self._incarnation = await log.incarnation(conn)
 
     async def tick(self) -> bool:
-        """Decide for the entities of the next page of events, and for those that completed polls may settle."""
+        """Decide for the entities of the next page of events, and for those that a poll, or the start, may settle.
+
+        What is to be looked at is forgotten only when all of it was: a tick that fails looks again.
+        """
         if self._awaits_catalogue():
             return False
         async with self.at.connection() as conn, snapshot(conn):
@@ -58,14 +69,35 @@ class Reactor(Polite):
             after = await working.checkpoint(conn, self.tenant, self.name)
             events = [e for e in await log.page(conn, self.tenant, after, PAGE) if e.position <= upto]
             cursors = await working.cursors(conn, self.tenant)
-            names = await self._touched(conn, events) | await self._settled_by_polls(conn, cursors)
-            names |= await self._become_ready(conn, cursors, upto)
-            plans = await self._decide(conn, names, cursors)
-        await asyncio.gather(*(self._append(plan) for plan in plans))
+            touched = await self._touched(conn, events)
+            woken = {name for one in touched for name in self._waiting.get(one, ())}
+            for name in (
+                *await self._settled_by_polls(conn, cursors),
+                *await self._become_ready(conn, cursors, upto),
+            ):
+                self._backlog[name] = None
+            swept = list(islice(self._backlog, SWEEP))
+            shaken = {e.stream.partition(":")[2] for e in events if e.type in SHAKING}
+            names = {*touched, *woken, *swept}
+            plans = await self._decide(conn, names, shaken, cursors)
+        for name in touched:
+            self._waiting.pop(name, None)
+        waits = [(name, entity) for entity, plan in plans for name in plan.wait_for]
+        for name, waiting in waits:
+            self._waiting[name].add(waiting)
+        due = [plan for _, plan in plans if plan.events]
+        try:
+            for at in range(0, len(due), PAGE):
+                await asyncio.gather(*(self._append(plan) for plan in due[at : at + PAGE]))
+        except BaseException:
+            self._backlog.update(dict.fromkeys(names))  # whatever was not appended is looked at again
+            raise
+        for name in swept:
+            self._backlog.pop(name, None)
         if events:
             async with self.at.connection() as conn:
                 await working.move_checkpoint(conn, self.tenant, self.name, events[-1].position)
-        return len(events) == PAGE
+        return len(events) == PAGE or bool(self._backlog)
 
     def _awaits_catalogue(self) -> bool:
         """Which categories may be written is not known yet; a product without contacts has none to tell of."""
@@ -75,15 +107,13 @@ class Reactor(Polite):
         return bool(options.categories or options.company_categories)
 
     async def _touched(self, conn: Connection, events: Iterable[Event]) -> set[str]:
-        """The entities that some events are about, and those that waited for one of them."""
+        """The entities that some events are about, by their present names and by the younger ones."""
         streams = {event.stream for event in events}
         records = [record for stream in streams if (record := parse_record_stream(stream)) is not None]
         direct = {s.partition(":")[2] for s in streams if parse_record_stream(s) is None}
         direct |= await views.entities_of_records(conn, self.tenant, records)
         aliases = await views.aliases(conn, self.tenant, direct)
-        names = {aliases.get(name, name) for name in direct}
-        waiting = [self._waiting.pop(name, set()) for name in names | direct]
-        return names.union(*waiting)
+        return direct | {aliases.get(name, name) for name in direct}
 
     async def _settled_by_polls(self, conn: Connection, cursors: dict[str, Cursor]) -> set[str]:
         """Entities that no event touches, and that a completed poll lets be decided."""
@@ -92,10 +122,13 @@ class Reactor(Polite):
             return set()
         self._looked = looked
         names = set(await views.unsealed(conn, self.tenant))
-        if not self._started:  # the mode may be another one than before
+        if (
+            not self._started
+        ):  # the mode may be another one than before, and nobody remembers who waited for whom
             self._started = True
             live = self.at.mode == "live"
             names |= set(await (views.observed if live else views.unsent)(conn, self.tenant))
+            names |= set(await views.joining(conn, self.tenant, sorted(JOINING)))
         return names
 
     async def _become_ready(self, conn: Connection, cursors: dict[str, Cursor], upto: int) -> set[str]:
@@ -111,9 +144,11 @@ class Reactor(Polite):
             names |= set(await views.unlinked(conn, self.tenant, category, dormant=released))
         return names
 
-    async def _decide(self, conn: Connection, names: set[str], cursors: dict[str, Cursor]) -> list[Plan]:
+    async def _decide(
+        self, conn: Connection, names: set[str], shaken: set[str], cursors: dict[str, Cursor]
+    ) -> list[tuple[str, Plan]]:
         entities = await views.entities(conn, self.tenant, names)
-        entities += await self._joining(conn, entities)
+        entities += await self._joining(conn, entities, shaken)
         since = await self._read_since(conn, entities, cursors)
         kin = await self._kin(conn, entities)
         probed = any(entity.category in PROBED for entity in entities)
@@ -121,28 +156,29 @@ class Reactor(Polite):
         plans = []
         for entity in sorted(entities, key=lambda e: e.position):
             context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused)
-            plan = decide(entity, context)
-            for name in plan.wait_for:
-                self._waiting[name].add(entity.id)
-            if plan.events:
-                plans.append(plan)
+            plans.append((entity.id, decide(entity, context)))
         return plans
 
-    async def _joining(self, conn: Connection, entities: Sequence[Entity]) -> list[Entity]:
-        """The unlinked entities that waited for one of these to be linked; all that join one that was merged away."""
+    async def _joining(self, conn: Connection, entities: Sequence[Entity], shaken: set[str]) -> list[Entity]:
+        """The unlinked entities that waited for one of these to be linked; all that join one that was merged away,
+        held or released."""
         found: set[str] = set()
-        for merged in (False, True):
+        for linked in (False, True):
             keys = [
                 part_key(entity.category, side.record)
                 for entity in entities
                 if entity.category not in JOINING
                 for vendor, side in entity.sides.items()
-                if (side.into is not None and vendor == VITEC if merged else len(entity.sides) == 2)
+                if (
+                    (side.into is not None and vendor == VITEC) or entity.id in shaken
+                    if linked
+                    else len(entity.sides) == 2
+                )
             ]
             # Vitec's relations name persons and companies alike as contacts
             keys += [key.replace("part:company:", "part:contact:", 1) for key in keys if ":company:" in key]
             if keys:
-                found |= set(await views.dependents(conn, self.tenant, sorted(JOINING), keys, linked=merged))
+                found |= set(await views.dependents(conn, self.tenant, sorted(JOINING), keys, linked=linked))
         found -= {entity.id for entity in entities}
         return await views.entities(conn, self.tenant, found) if found else []
 

@@ -148,6 +148,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     fingerprint: str
     position: int
     candidates: tuple[str, ...] = ()
+    detail: str = ""
 
 
 class Lead(msgspec.Struct, frozen=True, omit_defaults=True):

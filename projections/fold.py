@@ -46,6 +46,9 @@ OBSERVE: Final = "observe"
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
 
+PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied"))
+"""Failures that say nothing about the write: the vendor put us off."""
+
 ETAGS: Final = {VITEC: False, PROPSTREET: True}
 
 
@@ -242,8 +245,8 @@ class Entities:
         source.tombstone, source.hold = f"{MERGED} into {merged.vendor}:{merged.destination}", None
         gone.into = merged.destination
         far = other(merged.vendor)
-        if heir is not source and source.id not in heir.sources:
-            heir.sources.append(source.id)
+        if heir is not source:
+            heir.sources = list(dict.fromkeys((*heir.sources, source.id)))
             self._touch(heir, event)
         if merged.moved and heir is not source and far in source.sides and far not in heir.sides:
             heir.sides[far] = source.sides.pop(far)
@@ -277,7 +280,13 @@ class Entities:
                 for field, (vitec, propstreet) in decision.fields.items():
                     entity.base[field] = Base(vitec, propstreet)
             case EntityHeld():
-                entity.hold = Hold(decision.reason, decision.fingerprint, event.position, decision.candidates)
+                entity.hold = Hold(
+                    decision.reason,
+                    decision.fingerprint,
+                    event.position,
+                    decision.candidates,
+                    decision.detail,
+                )
             case EntityReleased():
                 entity.hold = None
             case CommandIssued():
@@ -324,7 +333,7 @@ class Entities:
                 _forget(entity, decision.command)
                 _unblock(entity, decision.command)
             case CommandFailed():
-                if not decision.read_again:
+                if decision.reason not in PUT_OFF:
                     _count_failure(entity, decision.command, event.recorded_at)
                 self._fail(event, entity, decision)
             case CommandUnknown():

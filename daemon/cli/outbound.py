@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from daemon.cli.harmless import harmless
 from daemon.cli.opening import ask, load, tenant_of, with_config, with_tenant
 from daemon.cli.times import shown
 
 if TYPE_CHECKING:
     from daemon.storage.connection import Connection
+    from daemon.storage.views import Held
     from projections.commands import CommandRow
 
 STATES: Final = {
@@ -44,17 +46,20 @@ def commands(config_file: Path | None, tenant: str | None, state: str | None, as
 
     wanted = STATES[state] if state is not None else tuple(s for states in STATES.values() for s in states)
 
-    async def look(conn: "Connection") -> "list[CommandRow]":
-        return await views.commands_in(conn, chosen.name, wanted)
+    async def look(conn: "Connection") -> "tuple[list[CommandRow], list[Held]]":
+        held = await views.held(conn, chosen.name) if "held" in wanted else []
+        return await views.commands_in(conn, chosen.name, wanted), held
 
-    print_commands(ask(settings, look), as_json=as_json)
+    print_commands(*ask(settings, look), as_json=as_json)
 
 
-def print_commands(rows: "Iterable[CommandRow]", *, as_json: bool) -> None:
-    """JSON objects, or a table."""
+def print_commands(rows: "Iterable[CommandRow]", held: "Iterable[Held]", *, as_json: bool) -> None:
+    """JSON objects, or a table; after the commands the entities that wait as a whole."""
     if as_json:
         for row in rows:
             click.echo(msgspec.json.encode(_row(row)).decode())
+        for entity in held:
+            click.echo(msgspec.json.encode(_held(entity)).decode())
         return
     from rich.console import Console
     from rich.markup import escape
@@ -68,7 +73,11 @@ def print_commands(rows: "Iterable[CommandRow]", *, as_json: bool) -> None:
         if row.due_at is not None:
             why = f"{why}; again at {shown(row.due_at)}".lstrip("; ")
         about = f"{row.category} {row.entity}"
-        table.add_row(row.command, row.state, row.target, about, ", ".join(row.fields), escape(why))
+        table.add_row(row.command, row.state, row.target, about, ", ".join(row.fields), escape(harmless(why)))
+    for entity in held:
+        names = ", ".join(entity.hold.candidates)
+        why = f"{entity.hold.reason}: {entity.hold.detail}" + (f" ({names})" if names else "")
+        table.add_row(entity.entity, "held", "", f"{entity.category} {entity.entity}", "", escape(why))
     if table.row_count:
         Console().print(table)
     else:
@@ -89,4 +98,19 @@ def _row(row: "CommandRow") -> dict[str, Any]:
         "attempts": row.attempts,
         "due_at": row.due_at,
         "position": row.issued,
+    }
+
+
+def _held(held: "Held") -> dict[str, Any]:
+    """An entity that is held as a whole: its id is the entity's own."""
+    return {
+        "id": held.entity,
+        "state": "held",
+        "target": None,
+        "entity": held.entity,
+        "reason": held.hold.reason,
+        "category": held.category,
+        "detail": held.hold.detail,
+        "candidates": held.hold.candidates,
+        "position": held.hold.position,
     }

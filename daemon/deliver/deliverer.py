@@ -54,6 +54,8 @@ AT_ONCE: Final = 16
 
 LOOKED_FOR: Final = MET_BY_CONTENT | {"property"}
 """Categories in which a create waits until the whole target was seen: nothing at the vendor refuses a second one."""
+SERIAL: Final = LOOKED_FOR | {"note"}
+"""Categories whose creates go one at a time: a note is told from another of the same text by what was not there before."""
 
 
 class Deliverer(Processor):
@@ -91,14 +93,15 @@ class Deliverer(Processor):
         """Start what is due and not under way; a finished one wakes the loop again. In observe mode nothing is sent."""
         if self.at.mode == "observe":
             return False
+        now = self.at.clock()
+        open_ = [t for t in self._targets if t not in self._closed or self._closed[t] <= now]
         async with self.at.connection() as conn:
-            due = await views.due_commands(conn, self.tenant, self.at.clock())
+            due = [c for t in open_ for c in await views.due_commands(conn, self.tenant, t, now)]
             creates = [c for c in due if c.record is None and c.category in LOOKED_FOR]
             early = await self._too_early(conn, creates)
         self._forget_all_but({command.command for command in due})
         for command in due:
-            closed = self._closed.get(command.target)
-            if command.command in early or (closed is not None and closed > self.at.clock()):
+            if command.command in early:
                 continue
             if len(self._tasks) >= AT_ONCE:
                 break
@@ -146,7 +149,7 @@ class Deliverer(Processor):
             if self._is_probe(command):
                 async with self._probing:
                     await self._probe(command, target)
-            elif command.record is None and command.category in LOOKED_FOR:
+            elif command.record is None and command.category in SERIAL:
                 async with self._creating[command.target]:
                     await self._send(command, target)
             else:
@@ -268,6 +271,9 @@ class Deliverer(Processor):
             landed = await target.write(self.at, entity, pending, write)
         except VendorError as error:
             outcome = [self._failure(entity, command.target, pending, attempted.attempt, error)]
+        except Exception as error:  # whatever broke, the write may have left: never forget it
+            self._log.exception("deliver.lost_sight")
+            outcome = [CommandUnknown(pending.command, type(error).__name__, self._later(attempted.attempt))]
         else:
             read = () if landed.read is None else (landed.read,)
             outcome = [*landed.before, *read, _succeeded(pending, landed), *landed.after]

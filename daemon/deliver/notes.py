@@ -1,7 +1,16 @@
-"""Notes: neither vendor names the one that it made, so it is found again by its text and never written blindly twice."""
+"""Notes: neither vendor names the one that it made. It is the one of this text that was not there before.
+
+A note whose outcome is unknown, and that is not found, is held: both vendors would take it twice.
+"""
+
+from collections.abc import Coroutine
+from typing import Protocol
 
 import msgspec
 
+from daemon.deliver.target import Landed, Met, Stuck, link_of, read_of
+from daemon.domain.errors import UnknownOutcome, VendorError
+from daemon.domain.events import Reading
 from daemon.domain.streams import PROPSTREET, VITEC, Vendor
 from daemon.mappings import lens
 from daemon.mappings import propstreet_note as at_propstreet
@@ -10,70 +19,120 @@ from daemon.processor import Tenant
 from daemon.storage import views
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
+from projections.entity import Entity, Pending
 
 
-async def written(client: PropstreetClient, at: Tenant, parts: dict[str, str], text: str, key: str) -> None:
-    """Add a note at Propstreet: to the prospect, where the contact is one on that project, else to the contact (N10)."""
-    category, record, parent = await _owner(at, parts)
-    await client.add_note(category, record, text, key=key, parent=parent)
+class Notes(Protocol):
+    """The notes of one record at one vendor, of one text."""
+
+    async def alike(self, at: Tenant) -> dict[str, bytes]:
+        """Those that say the same, by id."""
 
 
-async def propstreet_note(
+class VitecNotes(msgspec.Struct, frozen=True):
+    """A contact's notes at Vitec."""
+
+    client: VitecConnectClient
+    parts: dict[str, str]
+    text: str
+
+    async def alike(self, at: Tenant) -> dict[str, bytes]:
+        """Those that say the same, by id, the oldest first."""
+        contact = self.parts["contact"]
+        rows = [
+            at_vitec.note_of(contact, row, self.parts.get("project"))
+            for row in await self.client.notes(contact)
+        ]
+        return _alike(at, VITEC, rows, self.text)
+
+
+class PropstreetNotes(msgspec.Struct, frozen=True):
+    """A contact's, a company's or a prospect's notes at Propstreet (N10)."""
+
+    client: PropstreetClient
+    category: str
+    record: str
+    parent: str | None
+    text: str
+
+    async def alike(self, at: Tenant) -> dict[str, bytes]:
+        """Those that say the same, by id, the oldest first."""
+        owners = {self.category: self.record} | ({"project": self.parent} if self.parent is not None else {})
+        rows = await self.client.notes(self.category, self.record, parent=self.parent)
+        payloads = [at_propstreet.note_of(row.raw, **owners) for row in reversed(rows)]
+        return _alike(at, PROPSTREET, payloads, self.text)
+
+    async def add(self, key: str) -> None:
+        """Add one."""
+        await self.client.add_note(self.category, self.record, self.text, key=key, parent=self.parent)
+
+
+async def propstreet_notes(
     at: Tenant, client: PropstreetClient, parts: dict[str, str], text: str
-) -> bytes | None:
-    """The newest note of this text that belongs to no other one at Vitec."""
-    category, record, parent = await _owner(at, parts)
-    owners = {category: record} | ({"project": parent} if parent is not None else {})
-    for row in await client.notes(category, record, parent=parent):
-        payload = at_propstreet.note_of(row.raw, **owners)
-        if _says(at, PROPSTREET, payload, text) and not await _is_linked(at, PROPSTREET, row.id):
-            return payload
-    return None
-
-
-async def vitec_note(
-    at: Tenant, client: VitecConnectClient, parts: dict[str, str], text: str
-) -> bytes | None:
-    """The note of this text on the contact that belongs to no other one at Propstreet."""
-    contact = parts["contact"]
-    for row in reversed(await client.notes(contact)):
-        payload = at_vitec.note_of(contact, row, parts.get("project"))
-        record = _Row_id.decode(row).id
-        if _says(at, VITEC, payload, text) and not await _is_linked(at, VITEC, record):
-            return payload
-    return None
-
-
-async def _owner(at: Tenant, parts: dict[str, str]) -> tuple[str, str, str | None]:
-    """Category, id and parent of the record at Propstreet that a note belongs to."""
-    project = parts.get("project")
+) -> PropstreetNotes:
+    """Where a note belongs at Propstreet: on the prospect, if the contact is one on that project, else on the contact."""
     category = "contact" if "contact" in parts else "company"
-    if "prospect" in parts:
-        return "prospect", parts["prospect"], project
+    project = parts.get("project")
     if project is not None:
         key = "parts:" + "|".join(sorted((f"{category}:{parts[category]}", f"project:{project}")))
         async with at.connection() as conn:
             found = await views.with_keys(conn, at.name, "prospect", [key])
         for entity in found:
             if PROPSTREET in entity.sides and entity.sides[PROPSTREET].gone is None:
-                return "prospect", entity.sides[PROPSTREET].record, project
-    return category, parts[category], None
+                return PropstreetNotes(client, "prospect", entity.sides[PROPSTREET].record, project, text)
+    return PropstreetNotes(client, category, parts[category], None, text)
 
 
-def _says(at: Tenant, vendor: Vendor, payload: bytes, text: str) -> bool:
-    fields = lens(vendor, "note").get(payload, at.options).fields
-    said = fields.get("text")
-    return isinstance(said, str) and said.split() == text.split()
+async def write_note(
+    at: Tenant,
+    entity: Entity,
+    vendor: Vendor,
+    pending: Pending,
+    notes: Notes,
+    add: Coroutine[None, None, None],
+) -> Landed:
+    """Add a note, and find it again: of those of its text the newest that was not there before."""
+    try:
+        before = await notes.alike(at)
+    except VendorError:
+        add.close()  # nothing has left
+        raise
+    await add
+    started = at.appender.head
+    try:
+        after = await notes.alike(at)
+    except VendorError as error:
+        raise UnknownOutcome("written, and not read back", status=error.status) from error
+    new = [record for record in after if record not in before]
+    if not new:
+        raise UnknownOutcome("written, and not found again")
+    record = new[-1]
+    reading = Reading(via="readback", started=started, command=pending.command)
+    read = read_of(at, entity, vendor, record, after[record], reading)
+    pair = {vendor: record, **{side: each.record for side, each in entity.sides.items()}}
+    return Landed(record, read, (link_of(at, entity, pair[VITEC], pair[PROPSTREET]),))
 
 
-async def _is_linked(at: Tenant, vendor: Vendor, record: str) -> bool:
-    async with at.connection() as conn:
-        owner = await views.entity_of_record(conn, at.name, "note", vendor, record)
-    return owner is not None and len(owner.sides) == 2
+async def look_up_note(at: Tenant, entity: Entity, vendor: Vendor, notes: Notes) -> Met | Stuck:
+    """Whether a note whose outcome is unknown is there: one of its text that belongs to no other."""
+    started = at.appender.head
+    for record, payload in (await notes.alike(at)).items():
+        async with at.connection() as conn:
+            owner = await views.entity_of_record(conn, at.name, "note", vendor, record)
+        if owner is None or len(owner.sides) == 1:
+            read = read_of(at, entity, vendor, record, payload, Reading(via="fetch", started=started))
+            return Met("the note is there", (read,))
+    return Stuck(
+        "unknown_outcome",
+        "it may be there in another form, and would be added twice; look before it is released",
+    )
 
 
-class _Row(msgspec.Struct):
-    id: str
-
-
-_Row_id = msgspec.json.Decoder(_Row)
+def _alike(at: Tenant, vendor: Vendor, payloads: list[bytes], text: str) -> dict[str, bytes]:
+    found = {}
+    for payload in payloads:
+        content = lens(vendor, "note").get(payload, at.options)
+        said = content.fields.get("text")
+        if isinstance(said, str) and said.split() == text.split():
+            found[content.external_id] = payload
+    return found

@@ -2,9 +2,9 @@
 
 from contextlib import suppress
 
-from daemon.deliver.notes import propstreet_note, written
+from daemon.deliver.notes import look_up_note, propstreet_notes, write_note
 from daemon.deliver.target import Landed, Met, Moved, Stuck, Write, link_of, read_of, unconfirmed, values
-from daemon.domain.errors import NotFound, UnknownOutcome
+from daemon.domain.errors import NotFound
 from daemon.domain.events import CommandHeld, Decision, Reading, RecordRemoved, reading_of
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.mappings import lens
@@ -44,6 +44,11 @@ class PropstreetTarget:
 
     async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
         """Look for the record by its reference, a note by its text."""
+        if entity.category == "note":
+            notes = await propstreet_notes(
+                at, self._client, pending.parts or {}, str(values(pending)["text"])
+            )
+            return await look_up_note(at, entity, PROPSTREET, notes)
         found = await self._look_for(at, entity, pending)
         return found if isinstance(found, Met) else None
 
@@ -62,9 +67,6 @@ class PropstreetTarget:
         return Write(mapping.put(want, None, at.options))
 
     async def _find(self, at: Tenant, entity: Entity, pending: Pending) -> bytes | None:
-        if entity.category == "note":
-            text = values(pending)["text"]
-            return await propstreet_note(at, self._client, pending.parts or {}, str(text))
         if entity.category not in REFERABLE:
             return None
         reference = entity.sides[VITEC].record
@@ -79,6 +81,8 @@ class PropstreetTarget:
         """PATCH with If-Match, create, or remove; the answer is what Propstreet then holds."""
         if REMOVED in pending.want:
             return await self._remove(at, entity, pending)
+        if entity.category == "note":
+            return await self._add_note(at, entity, pending)
         started = at.appender.head
         reading = Reading(via="readback", started=started, command=pending.command)
         before: tuple[Item, ...] = ()
@@ -99,8 +103,6 @@ class PropstreetTarget:
         parts = pending.parts or {}
         reference = (at.options.reference_namespace, entity.sides[VITEC].record)
         match entity.category:
-            case "note":
-                return await self._add_note(at, entity, pending)
             case "prospect" | "link":
                 ids = {f"{part}Id": record for part, record in parts.items() if part != "project"}
                 body: dict[str, object] = {**write.patch.body, **ids}
@@ -115,15 +117,11 @@ class PropstreetTarget:
         )
         return created.payload
 
-    async def _add_note(self, at: Tenant, entity: Entity, pending: Pending) -> bytes:
-        """A note gets no answer: it is found again by its text. Its key is Vitec's id, so that it is there once (N13)."""
-        text = str(values(pending)["text"])
+    async def _add_note(self, at: Tenant, entity: Entity, pending: Pending) -> Landed:
+        """Its Idempotency-Key is that of Vitec's note, so that it is there once (N13)."""
+        notes = await propstreet_notes(at, self._client, pending.parts or {}, str(values(pending)["text"]))
         key = str(derived_id(at.name, "note", entity.sides[VITEC].record))
-        await written(self._client, at, pending.parts or {}, text, key)
-        payload = await propstreet_note(at, self._client, pending.parts or {}, text)
-        if payload is None:
-            raise UnknownOutcome("written, and not found again")
-        return payload
+        return await write_note(at, entity, PROPSTREET, pending, notes, notes.add(key))
 
     async def _remove(self, at: Tenant, entity: Entity, pending: Pending) -> Landed:
         """Take a prospect off its project's list; one that is off it already is what was wanted."""

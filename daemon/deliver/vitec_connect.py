@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from daemon.deliver.leads import lead_to_send, send_lead
-from daemon.deliver.notes import vitec_note
+from daemon.deliver.notes import VitecNotes, look_up_note, write_note
 from daemon.deliver.target import (
     Landed,
     Met,
@@ -19,10 +20,18 @@ from daemon.deliver.target import (
     unconfirmed,
     values,
 )
-from daemon.domain.errors import NotWritable, Rejected, Retryable, UnknownOutcome, VendorError
-from daemon.domain.events import Decision, EntityHeld, Reading, RecordRemoved
+from daemon.domain.errors import (
+    DatabaseUnreachable,
+    NotWritable,
+    Rejected,
+    Retryable,
+    UnknownOutcome,
+    VendorError,
+)
+from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Decision, EntityHeld, Reading, RecordRemoved
 from daemon.domain.streams import PROPSTREET, VITEC, record_stream, relation_id
 from daemon.mappings import lens
+from daemon.mappings.vitec_relation import relations_in
 from daemon.policies.deciding import MATCHED
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
@@ -54,14 +63,16 @@ class VitecConnectTarget:
         """Read the record right before the write; anything new in it goes to the log first, and is decided on."""
         if entity.lead is not None:
             return await lead_to_send(at, entity)
+        if entity.category == "note":
+            return Write(lens(VITEC, "note").put(values(pending), None, at.options))
         if pending.record is None:
             return await self._look_for(at, entity, pending)
         record, side = pending.record, entity.sides[VITEC]
         started = at.appender.head
-        payload = await self._read(entity.category, record, side.kind, side.parts)
+        payload, evidence = await self._read(at, entity.category, record, side.kind, side.parts)
         if payload is None:
             stream = record_stream(entity.category, VITEC, record)
-            gone = RecordRemoved("not_found")
+            gone = RecordRemoved(evidence)
             return Moved((at.decided(entity, gone, stream=stream, origin=VITEC, mark=str(entity.position)),))
         seen = time.monotonic()
         read = read_of(
@@ -80,22 +91,38 @@ class VitecConnectTarget:
                 "unknown_outcome",
                 "Vitec may have it or not, and would take it twice; look there before it is released",
             )
+        if entity.category == "note":
+            return await look_up_note(at, entity, VITEC, self._notes(pending))
         found = await self._look_for(at, entity, pending)
         return found if isinstance(found, Met) else None
 
+    def _notes(self, pending: Pending) -> VitecNotes:
+        return VitecNotes(self._client, pending.parts or {}, str(values(pending)["text"]))
+
     async def _read(
-        self, category: str, record: str, kind: str | None, parts: Mapping[str, str]
-    ) -> bytes | None:
-        """The record as it is now; None when there is none."""
+        self, at: Tenant, category: str, record: str, kind: str | None, parts: Mapping[str, str]
+    ) -> tuple[bytes | None, str]:
+        """The record as it is now, or None and the evidence that there is none. Raises Retryable when nobody can say."""
         match category:
             case "contact" | "company":
-                return await self._client.read_one(KINDS[category], record)
+                return await self._client.read_one(KINDS[category], record), NOT_FOUND
             case "project":
-                return None if kind is None else await self._client.estate(kind, record)
+                return None if kind is None else await self._client.estate(kind, record), NOT_FOUND
             case "prospect":
-                pair = (parts["project"], parts["contact"])
-                return (await relations_of(self._client, [pair])).found.get(pair)
+                return await self._read_relation(at, parts["project"], parts["contact"])
         raise NotWritable(f"nothing is written to a {category} at Vitec")
+
+    async def _read_relation(self, at: Tenant, estate: str, contact: str) -> tuple[bytes | None, str]:
+        seen: tuple[str, ...] = ()
+        if at.options.viewing_means_interested:
+            async with at.connection() as conn:
+                kinds = await views.kinds(conn, at.name, "project", VITEC, [estate])
+            payload = await self._client.estate(kinds[estate], estate) if estate in kinds else None
+            seen = relations_in(payload).participants if payload is not None else ()
+        read = await relations_of(self._client, [(estate, contact)], {estate: seen})
+        if (estate, contact) not in read.found:
+            raise Retryable("Vitec's answer about the relation cannot be read")
+        return read.found[estate, contact], CONTACT_GONE if contact in read.unknown else NOT_FOUND
 
     async def _look_for(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Met:
         """Whoever Vitec could take for the new record is found first, for it matches by itself (D2)."""
@@ -116,13 +143,8 @@ class VitecConnectTarget:
         match entity.category:
             case "prospect":
                 record = relation_id(parts["project"], parts["contact"])
-                payload = await self._read("prospect", record, None, parts)
+                payload, _ = await self._read_relation(at, parts["project"], parts["contact"])
                 return [] if payload is None else [(record, payload, None)]
-            case "note":
-                payload = await vitec_note(at, self._client, parts, str(values(pending)["text"]))
-                if payload is None:
-                    return []
-                return [(lens(VITEC, "note").get(payload, at.options).external_id, payload, None)]
         kind, side = KINDS[entity.category], entity.sides[PROPSTREET]
         ours = set(keys_of(entity.category, PROPSTREET, side, at.options))
         ids = await self._alike(entity.category, ours)
@@ -159,6 +181,10 @@ class VitecConnectTarget:
             landed = await send_lead(self._client, write)
             await self._ask_polls(at)
             return landed
+        if entity.category == "note":
+            return await write_note(
+                at, entity, VITEC, pending, self._notes(pending), self._add_note(at, pending, write)
+            )
         sent = time.monotonic()
         record = await self._send(at, entity, pending, write)
         if pending.record is None and entity.category in KINDS:
@@ -183,8 +209,9 @@ class VitecConnectTarget:
         """Look soon for what Vitec makes of a lead; in a burst, once a second."""
         if time.monotonic() - self._asked >= 1.0:
             self._asked = time.monotonic()
-            async with at.connection() as conn:
-                await working.ask_polls(conn, at.name)
+            with suppress(DatabaseUnreachable):  # the polls come by themselves
+                async with at.connection() as conn:
+                    await working.ask_polls(conn, at.name)
 
     async def _read_back(
         self, at: Tenant, entity: Entity, pending: Pending, record: str
@@ -193,9 +220,8 @@ class VitecConnectTarget:
         kind = side.kind if side is not None else KINDS.get(entity.category)
         parts = side.parts if side is not None else pending.parts or {}
         try:
-            if entity.category == "note":
-                return None, await vitec_note(at, self._client, parts, str(values(pending)["text"]))
-            return kind, await self._read(entity.category, record, kind, parts)
+            payload, _ = await self._read(at, entity.category, record, kind, parts)
+            return kind, payload
         except VendorError as error:
             raise UnknownOutcome("written, and not read back", status=error.status) from error
 
@@ -217,14 +243,16 @@ class VitecConnectTarget:
             case "prospect":
                 await self._relate(at, parts["project"], parts["contact"], write, new=pending.record is None)
                 return relation_id(parts["project"], parts["contact"])
-            case "note":
-                now = at.clock().astimezone(STOCKHOLM).replace(tzinfo=None, microsecond=0)
-                whose = {"contactId": parts["contact"]}
-                if "project" in parts:
-                    whose["estateId"] = parts["project"]
-                await self._client.add_note({"date": now.isoformat(), **whose, **write.patch.body})
-                return ""  # it is found by its text
         return await self._update(entity.category, pending, write)
+
+    async def _add_note(self, at: Tenant, pending: Pending, write: Write) -> None:
+        """Vitec dates a note by its own wall clock."""
+        parts = pending.parts or {}
+        now = at.clock().astimezone(STOCKHOLM).replace(tzinfo=None, microsecond=0)
+        whose = {"contactId": parts["contact"]} | (
+            {"estateId": parts["project"]} if "project" in parts else {}
+        )
+        await self._client.add_note({"date": now.isoformat(), **whose, **write.patch.body})
 
     async def _relate(self, at: Tenant, estate: str, contact: str, write: Write, *, new: bool) -> None:
         """Set the status; where that makes no relation, an interest does, and then the status is set (Q2)."""

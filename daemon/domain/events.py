@@ -19,6 +19,11 @@ ACCEPTED: Final = "accepted"
 OVERLAPPING: Final = "overlapping"
 
 
+NOT_FOUND: Final = "not_found"
+CONTACT_GONE: Final = "contact_gone"
+"""Why a relation is gone: a contact that is gone itself may have been merged into another, which has the relation."""
+
+
 class NewEvent(msgspec.Struct, frozen=True):
     """An event that asks to be appended. `data` and `meta` are JSON texts; times are aware UTC."""
 

@@ -75,7 +75,8 @@ def _held(entity: Entity, flags: set[str], context: Context) -> Plan | None:
     joined = {flag for kin in context.kin.values() for side in kin.sides.values() for flag in side.flags}
     if "sensitive" in flags | joined and context.sync.sensitive_business == "hold":
         detail = "a confidential deal at Vitec (E12); set sensitive_business to push it all the same"
-        return hold(entity, "sensitive", detail, "sensitive")
+        plan = hold(entity, "sensitive", detail, "sensitive")
+        return Plan(plan.events, plan.basis, tuple(kin.id for kin in context.kin.values()))
     held = tuple(kin.id for kin in context.kin.values() if kin.hold is not None)
     return Plan(wait_for=held) if held else None
 

@@ -20,6 +20,9 @@ def remove(entity: Entity, context: Context) -> Plan:
     if len(entity.sides) == 1 or len(gone) == 2:
         return NOTHING
     [vendor] = gone
+    if entity.sides[vendor].evidence == "removed_by_us" and vendor != VITEC:
+        detail = "it is back at Vitec after it was removed at Propstreet; put it back there by hand"
+        return hold(entity, "removed", detail, f"back:{entity.sides[VITEC].seen}")
     wanted = removal(context.sync, entity.category)
     if vendor == VITEC and entity.category == "prospect" and wanted == "propagate":
         return _propagate(entity, context)

@@ -46,7 +46,9 @@ def introduce(entity: Entity, context: Context) -> Plan:
     [(vendor, side)] = entity.sides.items()
     parts = abroad(entity, context.kin) if entity.category in JOINING else None
     if entity.category in JOINING and not parts:
-        return Plan(wait_for=tuple(kin.id for kin in context.kin.values()))
+        why = "what it joins is not linked any more"
+        stops = tuple((entity.id, CommandSuperseded(p.command, why)) for p in entity.pending.values())
+        return Plan(stops, (entity,), tuple(kin.id for kin in context.kin.values()))
     meeting = counterparts(entity, context.candidates, context.options, parts)
     if meeting is None:
         return _start(entity, vendor, side, context, parts)
@@ -70,6 +72,8 @@ def abroad(entity: Entity, kin: Mapping[str, Entity]) -> dict[str, str] | None:
         ):
             continue  # about an estate that is not synced: it stays a note on the contact (N10)
         if joined is None or joined.tombstone is not None or far not in joined.sides:
+            return None
+        if joined.sides[far].gone is not None:
             return None
         if category == "prospect":
             continue  # told by its project and its contact
@@ -102,7 +106,9 @@ def counterparts(
     there = {
         candidate.id: (candidate, set(keys_of(entity.category, far, candidate.sides[far], options)))
         for candidate in candidates
-        if candidate.id != entity.id and far in candidate.sides
+        if candidate.id != entity.id
+        and far in candidate.sides
+        and (entity.category != "note" or (len(candidate.sides) == 1 and not candidate.busy()))
     }
     for rule in STEPS[entity.category]:
         ours = {key for key in keys if key.startswith(f"{rule}:")}
@@ -130,6 +136,8 @@ def far_keys(entity: Entity, options: Options, parts: Mapping[str, str] | None =
 def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Plan:
     """Link with the only candidate, if it is free and nothing contradicts."""
     far, rule, hits = other(vendor), meeting.rule, meeting.hits
+    if rule == "note":  # notes of one text on one record pair in any order
+        return _link(entity, vendor, min(hits, key=lambda hit: hit.seen), rule, meeting.key)
     mark = f"{rule}:{','.join(sorted(c.sides[far].record for c in hits))}"
     if any(c.busy() or c.sides[far].need is not None for c in hits):
         return Plan(wait_for=tuple(c.id for c in hits))

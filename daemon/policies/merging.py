@@ -42,7 +42,7 @@ def follow(entity: Entity, context: Context) -> Plan:
         return Plan(wait_for=(heir.id,))
     record = heir_of(entity, context.kin)
     assert record is not None
-    crowded = heir is not None and far in entity.sides and far in heir.sides
+    crowded = far in entity.sides and _crowded(heir, context.kin.get("contact") if joined else None, far)
     parts = _parts(entity, context.kin) if joined else None
     merged = RecordsMerged(entity.id, VITEC, side.record, record[1], moved=not crowded, parts=parts)
     events: list[tuple[str, Decision]] = [
@@ -51,16 +51,28 @@ def follow(entity: Entity, context: Context) -> Plan:
         for command in sorted(unsent(each))
     ]
     events.append((entity.id, merged))
-    if crowded and heir is not None:
+    if crowded:
         detail = f"two {far} records now stand for one at Vitec; merge them there by hand"
-        names = (f"{far}:{entity.sides[far].record}", f"{far}:{heir.sides[far].record}")
+        rival = heir.sides.get(far) if heir is not None else None
+        names = (
+            f"{far}:{entity.sides[far].record}",
+            *((f"{far}:{rival.record}",) if rival is not None else ()),
+        )
         events.append((entity.id, EntityHeld(entity.id, MERGED, detail, f"{MERGED}:{record[1]}", names)))
     return Plan(tuple(events), (entity,) if heir is None else (entity, heir))
 
 
+def _crowded(heir: Entity | None, contact: Entity | None, far: str) -> bool:
+    """Whether the heir has a counterpart of its own, or the merged contact's stayed where it was."""
+    return (heir is not None and far in heir.sides) or (contact is not None and far in contact.sides)
+
+
 def _into(kin: Mapping[str, Entity]) -> str | None:
-    sides = (each.sides[VITEC] for each in kin.values() if VITEC in each.sides)
-    return next((side.into for side in sides if side.into is not None and side.gone is not None), None)
+    """The heir of the contact that is joined, once that merge was followed."""
+    contact = kin.get("contact")
+    if contact is None or VITEC not in contact.sides or not followed(contact):
+        return None
+    return contact.sides[VITEC].into
 
 
 def _parts(entity: Entity, kin: Mapping[str, Entity]) -> dict[str, str]:

@@ -17,8 +17,9 @@ from daemon.domain.settings import Authority
 from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, other
 from daemon.mappings import lens
 from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
+from daemon.mappings.notes import REVISION
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction
-from projections.entity import Base, Entity, Pending, Side
+from projections.entity import Base, Blocked, Entity, Pending, Side
 from projections.fold import OBSERVE
 from projections.merge import EQUAL, Same, Verdict, merge, merge_sets, says_nothing, sealable
 
@@ -103,7 +104,12 @@ def _wanted(
                 value, other(target), held.value, held.position, held.since, *before, verdict.rule
             )
     referable = target == PROPSTREET and REFERENCE in lens(target, entity.category).pseudo
-    if referable and side.reference != source.record and entity.linked is not None:
+    if (
+        referable
+        and side.reference != source.record
+        and entity.linked is not None
+        and REMOVED not in side.flags
+    ):
         want[REFERENCE] = Want(source.record, VITEC, source.record, entity.linked, None, side.reference)
     return want, verdicts
 
@@ -174,8 +180,8 @@ def unblocked(
     moved = {
         field
         for field, block in blocked.items()
-        if field not in want
-        or block.position != want[field].source_position
+        if (field not in want and not _still_ignored(entity, target, field, block, context))
+        or (field in want and block.position != want[field].source_position)
         or (block.observed and context.mode == "live")
     }
     if target not in entity.sides and moved & want.keys():
@@ -183,6 +189,17 @@ def unblocked(
     still = {block.command for field, block in blocked.items() if field not in moved}
     due = {field: w for field, w in want.items() if field not in blocked or field in moved}
     return due, {blocked[field].command for field in moved} - still
+
+
+def _still_ignored(entity: Entity, target: str, field: str, block: Blocked, context: Context) -> bool:
+    """What a vendor took without effect is shown as long as the sides differ, though no write is due (S31)."""
+    source, side = entity.sides.get(other(target)), entity.sides.get(target)
+    if source is None or side is None or field not in lens(target, entity.category).probed:
+        return False
+    held, present = source.shadow.get(field), side.shadow.get(field)
+    if held is None or present is None or held.position != block.position:
+        return False
+    return not same(field, held.value, present.value, context.options.region)
 
 
 def issue(
@@ -227,7 +244,10 @@ def issue(
 
 def _holds_of(entity: Entity, target: str, due: dict[str, Want], context: Context) -> tuple[Hold, ...]:
     """What the target cannot take, by its mapping; and a reference that names another record."""
-    side = entity.sides.get(target)
+    side, source = entity.sides.get(target), entity.sides.get(other(target))
+    if side is None and source is not None and REVISION in source.flags:
+        detail = f"a note is not rewritten at {target}; change it there by hand, or leave it (N15)"
+        return (Hold(RECORD, "not_writable", detail),)
     seen = None if side is None else Seen({f: held.value for f, held in side.shadow.items()}, side.flags)
     values = {field: want.value for field, want in due.items() if field != REFERENCE}
     holds = lens(target, entity.category).cannot_hold(values, seen, context.options) if values else ()

@@ -27,8 +27,10 @@ SELECT id, place FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 -- name: observed
 SELECT wanted.stream, newest.event_id, newest.data, newest.meta, reads.ended
   FROM unnest($2::text[]) AS wanted (stream)
-  LEFT JOIN LATERAL (SELECT event_id, data, meta FROM events e
-                      WHERE e.tenant = $1 AND e.stream = wanted.stream AND e.type = 'RecordObserved'
+  -- what was gone and is back is news, also if it looks as before
+  LEFT JOIN LATERAL (SELECT event_id, meta, CASE type WHEN 'RecordObserved' THEN data END AS data FROM events e
+                      WHERE e.tenant = $1 AND e.stream = wanted.stream
+                        AND e.type IN ('RecordObserved', 'RecordRemoved')
                       ORDER BY version DESC LIMIT 1) AS newest ON true
   LEFT JOIN reads ON reads.tenant = $1 AND reads.stream = wanted.stream
 

@@ -13,7 +13,7 @@ from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
 from projections.commands import TYPES as COMMAND_TYPES
 from projections.commands import CommandRow
-from projections.entity import Entity
+from projections.entity import Entity, Hold
 from projections.views import VIEWS, Change, Fold, Row
 
 _sql: Final = queries("views")
@@ -293,14 +293,41 @@ async def needs(conn: Connection, tenant: str, vendor: str, limit: int = 500) ->
     ]
 
 
-async def due_commands(conn: Connection, tenant: str, now: datetime, limit: int = 100) -> list[CommandRow]:
-    """The commands that may be sent now, in the order in which they became due."""
-    return [_commands.decode(row[0]) for row in await conn.fetch(_sql["due_commands"], tenant, now, limit)]
+async def due_commands(
+    conn: Connection, tenant: str, target: str, now: datetime, limit: int = 100
+) -> list[CommandRow]:
+    """The commands that may be sent to a vendor now: what is tried again, then the others as they became due."""
+    rows = await conn.fetch(_sql["due_commands"], tenant, target, now, limit)
+    return [_commands.decode(row[0]) for row in rows]
 
 
 async def flying_commands(conn: Connection, tenant: str) -> list[CommandRow]:
     """The commands that left and have no outcome."""
     return [_commands.decode(row[0]) for row in await conn.fetch(_sql["flying_commands"], tenant)]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An entity that waits for the operator."""
+
+    entity: str
+    category: str
+    position: int
+    hold: Hold
+
+
+async def held(conn: Connection, tenant: str) -> list[Held]:
+    """The entities that wait for the operator, the longest first."""
+    rows = await conn.fetch(_sql["held"], tenant)
+    return [
+        Held(row["entity"], row["category"], row["position"], msgspec.json.decode(row["hold"], type=Hold))
+        for row in rows
+    ]
+
+
+async def joining(conn: Connection, tenant: str, categories: Sequence[str]) -> list[str]:
+    """Linked entities of these categories, and whatever was merged away: what a restart may have made forget."""
+    rows = await conn.fetch(_sql["joining"], tenant, list(categories))
+    return [row["entity"] for row in rows]
 
 
 async def commands_in(conn: Connection, tenant: str, states: Sequence[str]) -> list[CommandRow]:

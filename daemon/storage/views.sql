@@ -61,14 +61,17 @@ SELECT records.category, records.vendor, records.external_id, records.kind, reco
        records.parts
   FROM records JOIN entities USING (tenant, entity)
  WHERE records.tenant = $1 AND records.vendor = $2 AND records.need IS NOT NULL
+   -- what nobody can address yet is left to the polls
+   AND (records.category NOT IN ('prospect', 'link', 'note') OR records.parts::text <> '{}')
+   AND (records.category NOT IN ('project', 'property') OR records.vendor <> 'vitec' OR records.kind IS NOT NULL)
  ORDER BY records.need
  LIMIT $3
 
 -- name: due_commands
 SELECT to_json(commands) FROM commands
- WHERE tenant = $1 AND state IN ('pending', 'unknown') AND (due_at IS NULL OR due_at <= $2)
+ WHERE tenant = $1 AND target = $2 AND state IN ('pending', 'unknown') AND (due_at IS NULL OR due_at <= $3)
  ORDER BY due_at NULLS LAST, issued
- LIMIT $3
+ LIMIT $4
 
 -- name: flying_commands
 SELECT to_json(commands) FROM commands WHERE tenant = $1 AND state = 'flying' ORDER BY issued
@@ -87,6 +90,16 @@ SELECT count(*) FROM conflicts WHERE tenant = $1
 
 -- name: held_entities
 SELECT count(*) FROM entities WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL
+
+-- name: held
+SELECT entity, category, position, state -> 'hold' AS hold FROM entities
+ WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL
+ ORDER BY (state -> 'hold' ->> 'position')::bigint
+
+-- name: joining
+SELECT entity FROM entities
+ WHERE tenant = $1 AND (category = ANY ($2::text[]) AND linked AND state ->> 'tombstone' IS NULL
+        OR state #>> '{sides,vitec,into}' IS NOT NULL AND state #>> '{sides,vitec,gone}' IS NOT NULL)
 
 -- name: waiting
 SELECT count(*) FROM entities WHERE tenant = $1 AND dormant

@@ -128,7 +128,7 @@ class Writing:
         assert self.record is not None
         category = self.entity.category
         if REMOVED in self.pending.want:
-            self.pair.confirm_gone(self.target, self.record, category)
+            self.pair.confirm_gone(self.target, self.record, category, evidence="removed_by_us")
             self._end(CommandSucceeded(self.pending.command, self.record))
             return
         started = self.started if self.target == PROPSTREET else self.pair.head

@@ -1,0 +1,199 @@
+"""Things that happen in an order that nobody would choose: nothing loops, nothing is lost, nothing is done twice."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from daemon.deliver.vitec_connect import VitecConnectTarget
+from daemon.domain.errors import Retryable, UnknownOutcome
+from daemon.domain.events import CommandIssued, Want
+from daemon.domain.streams import PROPSTREET, VITEC, relation_id
+from daemon.mappings.lens import REMOVED
+from tests.unit.desks import OBJ
+from tests.unit.pair import ADR, ANNA, OPTIONS, SYNC, Pair
+from tests.unit.test_deleting import RELATION, gone_at_vitec, only_row, prospect
+from tests.unit.test_merging import GONE, HEIR, TWIN, merged, with_prospect
+from tests.unit.test_projects import reluctant, settled
+
+
+def test_a_relation_that_is_back_after_we_took_its_prospect_off_is_held_with_what_to_do() -> None:
+    pair = prospect()
+    row = pair.vitec.rows[RELATION]
+    gone_at_vitec(pair)
+    pair.sync_up()
+    pair.later(3600)
+    pair.vitec.rows[RELATION] = row
+    pair.vitec.edit(RELATION, level="ParticipateInBidding")
+    assert pair.sync_up() == 0
+    hold = pair.entity.hold
+    assert hold is not None
+    assert "put it back there" in hold.detail
+    assert pair.entity.tombstone is None
+
+
+def test_a_create_is_taken_back_when_what_it_joins_is_no_longer_linked() -> None:
+    pair = Pair("prospect", beside=("contact", "project"))
+    pair.desk(VITEC, "contact").add(**ANNA)
+    pair.desk(PROPSTREET, "contact").add(reference=ADR, **ANNA)
+    estate: dict[str, Any] = {"name": "Hamnkontoret"}
+    pair.desk(VITEC, "project").add(**estate)
+    pair.desk(PROPSTREET, "project").add(
+        reference=OBJ, **estate, classification="active", stage="communicated"
+    )
+    assert pair.sync_up() == 0
+    pair.vitec.add()
+    pair.read()
+    pair.decide()
+    pair.decide()
+    assert pair.entity.pending
+    pair.desk(PROPSTREET, "contact").remove()
+    pair.read(PROPSTREET)
+    pair.decide()
+    pair.decide()
+    assert not pair.entity.pending
+
+
+def test_a_prospect_that_propstreet_removed_gets_no_reference_after_a_merge() -> None:
+    change: dict[str, Any] = {"prospect_removed": "not_interested"}
+    pair = Pair(
+        "contact",
+        beside=("project", "prospect"),
+        options=msgspec.structs.replace(OPTIONS, **change),
+        sync=msgspec.structs.replace(SYNC, **change),
+    )
+    pair.vitec.add(GONE, **ANNA)
+    pair.propstreet.add(reference=GONE, **ANNA)
+    pair.sync_up()
+    pair.vitec.add(HEIR, **TWIN)
+    pair.read(VITEC)
+    with_prospect(pair)
+    pair.read()
+    pair.decide()
+    pair.sync_up()
+    pair.desk(PROPSTREET, "prospect").remove("77")
+    pair.sync_up()
+    assert pair.desk(VITEC, "prospect").value("level", relation_id(OBJ, GONE)) == "NotInterested"
+    del pair.desk(PROPSTREET, "prospect").rows["77"]
+    pair.confirm_gone(PROPSTREET, "77", "prospect")
+    pair.sync_up()
+    merged(pair)
+    for _ in range(6):
+        pair.decide()
+        pair.fetch(VITEC)
+    assert not pair.entity_of(PROPSTREET, "77", "prospect").pending
+
+
+def test_what_propstreet_took_without_effect_stays_shown_while_the_sides_differ() -> None:
+    pair = reluctant(settled())
+    pair.vitec.edit(estate_status="Resting")
+    pair.sync_up()
+    pair.sync_up()
+    pair.vitec.edit(name="Hamnkontoret 2")
+    pair.sync_up()
+    shown = [
+        row for row in pair.fold.commands.values() if row.state == "held" and "classification" in row.fields
+    ]
+    assert [row.reason for row in shown] == ["not_writable"]
+
+
+def test_a_prospect_held_with_its_confidential_project_waits_for_it() -> None:
+    pair = prospect()
+    pair.desk(VITEC, "project").edit(sensitive=True)
+    pair.read(VITEC)
+    pair.vitec.edit(RELATION, level="ParticipateInBidding")
+    pair.read(VITEC)
+    plan = pair.plan(pair.entity)
+    assert plan.wait_for
+    assert not any(isinstance(decision, CommandIssued) for _, decision in plan.events)
+
+
+class Answers:
+    """A Vitec that answers about relations and notes as a test wants."""
+
+    def __init__(self, speculators: dict[str, bytes], escape: bool = False) -> None:
+        self.lists = speculators
+        self.written: list[Any] = []
+        self.escape = escape
+
+    async def speculators(self, ids: object) -> dict[str, bytes]:
+        return self.lists
+
+    async def buyers(self, ids: object) -> dict[str, bytes]:
+        return dict.fromkeys(self.lists, b'{"buyerOn":[]}')
+
+    def __getattr__(self, name: str) -> Any:
+        async def nobody(*_: object) -> None:
+            return None
+
+        return nobody
+
+    async def add_note(self, body: Any) -> None:
+        self.written.append(body)
+
+    async def notes(self, contact: str) -> list[bytes]:
+        return [
+            msgspec.json.encode({"id": f"N{number}", "text": body["text"].replace("&", "&amp;")})
+            for number, body in enumerate(self.written)
+        ]
+
+
+def tenant() -> Any:
+    def decided(entity: object, decision: object, **_: object) -> object:
+        return decision
+
+    return SimpleNamespace(
+        name="oslo",
+        appender=SimpleNamespace(head=1),
+        options=OPTIONS,
+        decided=decided,
+        clock=lambda: datetime(2026, 11, 22, tzinfo=UTC),
+    )
+
+
+async def test_a_relation_that_went_with_its_contact_is_told_so_before_a_write() -> None:
+    pair = prospect()
+    pair.propstreet.edit(only_row(pair).id, classification="bidder")
+    pair.read(PROPSTREET)
+    pair.decide()
+    target = VitecConnectTarget(Answers({}))  # type: ignore[arg-type]  # as much of a client as is asked
+    found: Any = await target.look(tenant(), pair.entity, pair.entity.pending[VITEC])
+    assert [item.evidence for item in found.items] == ["contact_gone"]
+
+
+async def test_an_answer_that_makes_no_sense_is_no_removal() -> None:
+    pair = prospect()
+    pair.propstreet.edit(only_row(pair).id, classification="bidder")
+    pair.read(PROPSTREET)
+    pair.decide()
+    odd = {ADR: b'{"id":"%s","speculatorOn":"none"}' % ADR.encode()}
+    target = VitecConnectTarget(Answers(odd))  # type: ignore[arg-type]  # as much of a client as is asked
+    with pytest.raises(Retryable):
+        await target.look(tenant(), pair.entity, pair.entity.pending[VITEC])
+
+
+async def test_a_note_that_vitec_keeps_in_another_form_is_written_once_and_held() -> None:
+    vitec = Answers({})
+    target = VitecConnectTarget(vitec)  # type: ignore[arg-type]  # as much of a client as is asked
+    text = "Berg & Ås ringde"
+    want = {"text": Want(text, PROPSTREET, text, 1, None)}
+    pending: Any = SimpleNamespace(want=want, record=None, parts={"contact": ADR}, command="c")
+    entity: Any = SimpleNamespace(
+        lead=None, category="note", sides={PROPSTREET: SimpleNamespace(record="n1", parts={})}
+    )
+    write: Any = await target.look(tenant(), entity, pending)
+    with pytest.raises(UnknownOutcome):
+        await target.write(tenant(), entity, pending, write)
+    stuck: Any = await target.look_up(tenant(), entity, pending)
+    assert (stuck.reason, len(vitec.written)) == ("unknown_outcome", 1)
+
+
+def test_a_removal_that_is_on_its_way_is_not_decided_again() -> None:
+    pair = prospect()
+    gone_at_vitec(pair)
+    pair.decide()
+    [command] = [p.command for p in pair.entity.pending.values() if REMOVED in p.want]
+    pair.decide()
+    assert [p.command for p in pair.entity.pending.values()] == [command]
