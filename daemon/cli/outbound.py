@@ -77,7 +77,9 @@ def print_commands(rows: "Iterable[CommandRow]", held: "Iterable[Held]", *, as_j
     for entity in held:
         names = ", ".join(entity.hold.candidates)
         why = f"{entity.hold.reason}: {entity.hold.detail}" + (f" ({names})" if names else "")
-        table.add_row(entity.entity, "held", "", f"{entity.category} {entity.entity}", "", escape(why))
+        table.add_row(
+            entity.entity, "held", "", f"{entity.category} {entity.entity}", "", escape(harmless(why))
+        )
     if table.row_count:
         Console().print(table)
     else:

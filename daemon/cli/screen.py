@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from daemon.cli.harmless import harmless
 from daemon.cli.stories import Story
 from daemon.mappings.lens import Options
 from daemon.sandbox.day import Outcome
@@ -54,6 +55,7 @@ class Screen:
         """One thing that happened."""
         if self._quiet:
             return
+        what = harmless(what)
         at = f"{time.monotonic() - self._began:6.1f}"
         self._lines.append((at, who, what))
         if self._live is not None:

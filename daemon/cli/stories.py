@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from daemon.cli.harmless import harmless
 from daemon.cli.times import shown
 from daemon.domain.errors import UntranslatablePayload, UsageError
 from daemon.domain.events import (
@@ -124,7 +125,7 @@ def _title(entity: Entity) -> str:
     fields = provenance(entity)
     words = [fields[f].value for f in ("first_name", "last_name", "name") if f in fields and fields[f].value]
     records = [f"{vendor}:{side.record}" for vendor, side in sorted(entity.sides.items())]
-    return " ".join([*map(str, words), *records])
+    return harmless(" ".join([*map(str, words), *records]))
 
 
 async def events_of(
@@ -217,7 +218,7 @@ def _besides(event: Event) -> str:
         told = _notifications.decode(event.data).data if event.stream.startswith(f"{LEAD}:") else None
     except msgspec.MsgspecError:
         return ""
-    return f" ({_harmless(told.cause)})" if told is not None and told.cause else ""
+    return f" ({harmless(told.cause)})" if told is not None and told.cause else ""
 
 
 def _decided(event: Event) -> str:
@@ -281,22 +282,17 @@ def _field(name: str) -> str:
 def _flag(flag: str) -> str:
     """A flag in words: the finer level or status at Vitec, or a word of its own."""
     name, _, value = flag.partition(":")
-    return f"{_field(name)} {value}" if value else _field(name)
+    return harmless(f"{_field(name)} {value}" if value else _field(name))
 
 
 def _list(names: Iterable[str]) -> str:
-    return ", ".join(map(_field, sorted(names)))
+    return harmless(", ".join(map(_field, sorted(names))))
 
 
 def _value(value: Value) -> str:
     if isinstance(value, tuple):
-        return "{" + ", ".join(value) + "}"
-    return _harmless(value) if value else "(empty)"
-
-
-def _harmless(text: str) -> str:
-    """A vendor's text on one line, without signs that steer a terminal or turn the writing direction."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
+        return "{" + ", ".join(map(harmless, value)) + "}"
+    return harmless(value) if value else "(empty)"
 
 
 def print_history(lines: Sequence[Line], *, as_json: bool, heading: bool) -> None:
@@ -322,7 +318,7 @@ def print_history(lines: Sequence[Line], *, as_json: bool, heading: bool) -> Non
         when = line.event.recorded_at.astimezone().strftime("%m-%d %H:%M:%S")
         colour = colours.get(origin, "yellow")
         table.add_row(
-            str(line.event.position), when, f"[{colour}]{origin}[/]", escape(_harmless(line.summary))
+            str(line.event.position), when, f"[{colour}]{origin}[/]", escape(harmless(line.summary))
         )
     Console().print(table)
     if heading:
@@ -390,10 +386,10 @@ def print_picture(found: dict[str, Any], *, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    click.echo(f"{found['category']} {found['entity']}  {'  '.join(found['records'])}")
+    click.echo(f"{found['category']} {found['entity']}  {harmless('  '.join(found['records']))}")
     for key, words in (("linked_by", "linked by"), ("hold", "held"), ("tombstone", "closed")):
         if found[key]:
-            click.echo(f"{words}: {found[key]}")
+            click.echo(f"{words}: {harmless(str(found[key]))}")
     if found["lead"] is not None:
         lead = found["lead"]
         state = "sent" if lead.sent is not None else "not at Vitec yet; see history"

@@ -133,17 +133,30 @@ def tenants(top: Table) -> tuple[TenantSettings, ...]:
 
 
 def _compare(read: Sequence[tuple[Table, TenantSettings]]) -> None:
-    """No two tenants have one name; of those with one organisation none takes in all that is new there."""
+    """No two tenants have one name, or one customer of Vitec Connect, by which leads find their tenant.
+
+    Of those with one organisation at Propstreet none takes in all that is new there.
+    """
     names: set[str] = set()
     organisations = Counter(_organisation(tenant) for _, tenant in read)
+    customers = Counter(_customer(tenant) for _, tenant in read)
     for table, tenant in read:
         if tenant.name and tenant.name in names:
             table.report("name", "is the name of two tenants (write another)")
         names.add(tenant.name)
         shared = tenant.propstreet.client_id and organisations[_organisation(tenant)] > 1
+        customer = _customer(tenant)
+        if customer is not None and customers[customer] > 1:
+            table.report("vitec.customer_id", "is the customer of two tenants (keep one of them)")
         if shared and tenant.sync.new_from_propstreet == "create":
             problem = '"create" and another tenant has this Propstreet organisation too'
             table.report("sync.new_from_propstreet", f'{problem} (write "hold" or {{ tag = ".." }})')
+
+
+def _customer(tenant: TenantSettings) -> str | None:
+    """The customer of Vitec Connect; the Hub's installations are another thing, and take no leads."""
+    vitec = tenant.vitec
+    return vitec.customer_id if vitec.product == "connect" and vitec.customer_id else None
 
 
 def _organisation(tenant: TenantSettings) -> tuple[str, str]:

@@ -4,15 +4,15 @@ A speculator's level moves no date at Vitec. So the estates in sale are read aga
 the limit, and all others once in a while.
 """
 
-import asyncio
-from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from functools import partial
 
-from daemon.domain.errors import UntranslatablePayload
+from daemon.domain.errors import UntranslatablePayload, VendorError
 from daemon.domain.settings import Limits
 from daemon.domain.streams import VITEC, record_stream, relation_id
 from daemon.domain.times import vendor_time
+from daemon.ingest.apart import apart, passes
 from daemon.ingest.polls import Poller
 from daemon.ingest.relations import relations_of_estate
 from daemon.ingest.removals import removed
@@ -27,8 +27,6 @@ from daemon.storage.views import Typed
 from daemon.storage.working import Cursor, source_of
 from daemon.vendors.limiter import Priority
 from daemon.vendors.vitec_connect.client import EstateReference, VitecConnectClient
-
-AT_ONCE: Final = 4
 
 
 class EstatePoller(Poller):
@@ -49,27 +47,39 @@ class EstatePoller(Poller):
             stream = record_stream("project", VITEC, estate)
             await self.at.appender.append([removed(self.at, stream, VITEC, listed or str(started))])
             return 1
-        items: list[Item] = [self.read(cursor, "project", estate, payload, started, kind=kind, listed=listed)]
+        whole = partial(self.read, cursor, "project", estate, payload, started, kind=kind)
         part = _property(payload)
-        if part is not None:
-            items.append(self.read(cursor, "property", estate, part, started, kind=kind))
-        await self.at.appender.append(items)
-        return 1 + await self._relations(cursor, estate, payload)
+        rest = [] if part is None else [self.read(cursor, "property", estate, part, started, kind=kind)]
+        try:
+            relations, calls = await self._relations(cursor, estate, payload)
+        except VendorError:  # what was read is kept, and the estate stays due
+            await self.at.appender.append([whole(), *rest])
+            raise
+        await self.at.appender.append([whole(listed=listed), *rest, *relations])
+        return 1 + calls
 
-    async def _relations(self, cursor: Cursor, estate: str, payload: bytes) -> int:
+    async def _relations(self, cursor: Cursor, estate: str, payload: bytes) -> tuple[list[Item], int]:
+        """What is to be said of an estate's relations, and the number of calls that it took to know."""
         if self.at.settings.sync.prospects == "off":
-            return 0
+            return [], 0
         started = self.at.appender.head
         found = await relations_of_estate(self.at, self._client, estate, payload)
         items: list[Item] = [
             self.read(cursor, "prospect", relation_id(estate, contact), relation, started)
             for contact, relation in found.present.items()
         ]
-        for contact, evidence in found.gone.items():
-            stream = record_stream("prospect", VITEC, relation_id(estate, contact))
-            items.append(removed(self.at, stream, VITEC, str(started), evidence))
-        await self.at.appender.append(items)
-        return 2 * -(-(len(found.present) + len(found.gone)) // 20)
+        if self._too_many(len(found.gone), found.known):
+            self._log.warning("poll.removals_held", record=estate, count=len(found.gone))
+        else:
+            for contact, evidence in found.gone.items():
+                stream = record_stream("prospect", VITEC, relation_id(estate, contact))
+                items.append(removed(self.at, stream, VITEC, str(started), evidence))
+        return items, 2 * -(-(len(found.present) + len(found.gone)) // 20)
+
+    def _too_many(self, gone: int, known: int) -> bool:
+        """More than the brake lets go at once (G13): rather an answer that lacks something than so many removals."""
+        brake = self.at.settings.sync.delete_brake
+        return gone > max(brake.count, known * brake.percent / 100)
 
 
 class VitecEstatePoller(EstatePoller):
@@ -79,29 +89,38 @@ class VitecEstatePoller(EstatePoller):
         super().__init__(tenant, client, "project")
 
     async def start(self) -> None:
-        """Compare Vitec's list of statuses with ours: the sync reads them by name and by number (S33)."""
-        odd = odd_statuses(await self._client.statuses())
-        if odd:
-            self._log.warning("poll.odd_statuses", ids=odd)
+        """Compare Vitec's list of statuses with ours: the sync reads them by name and by number (S33).
 
-    async def poll(self, cursor: Cursor) -> None:
-        """The list from the cursor on, then what of it has to be read."""
+        A warning is all that comes of it, so that a list that cannot be had keeps no estate from being read.
+        """
+        try:
+            odd = odd_statuses(await self._client.statuses())
+        except VendorError as error:
+            self._log.warning("poll.unknown_statuses", reason=type(error).__name__)
+            return
+        if odd:
+            self._log.warning("poll.odd_statuses", state=odd)
+
+    async def poll(self, cursor: Cursor) -> bool:
+        """The list from the cursor on, then what of it has to be read.
+
+        An estate that cannot be read stays due, and the cursor behind it.
+        """
         listed = await self._client.estates(self.since(cursor), self.at.settings.sync.estate_types)
         said = {record_stream("project", VITEC, each.id): each.changed_at for each in listed}
         async with self.at.connection() as conn:
             streams = await working.to_read(conn, self.tenant, said, self.at.clock())
-        due = deque(each for each in listed if record_stream("project", VITEC, each.id) in streams)
-        await asyncio.gather(*(self._read(cursor, due) for _ in range(AT_ONCE)))
-        newest = max((each.changed_at for each in listed if each.changed_at), key=_time, default=None)
-        if newest is not None and cursor.cursor is not None and _time(newest) < _time(cursor.cursor):
-            newest = None
-        async with self.at.connection() as conn:
-            await working.move_cursor(conn, self.tenant, self.source, newest)
+        due = [each for each in listed if record_stream("project", VITEC, each.id) in streams]
 
-    async def _read(self, cursor: Cursor, due: deque[EstateReference]) -> None:
-        while due:
-            each = due.popleft()
-            await self.look_at(cursor, each.kind, each.id, each.changed_at or None)
+        async def read(each: EstateReference) -> None:
+            await self.look_at(cursor, each.kind, each.id, each.changed_at)
+
+        failed = await apart(due, read)
+        for each, error in failed:
+            self._log.warning("poll.unreadable_estate", record=each.id, reason=type(error).__name__)
+        left = [time for each, _ in failed if (time := vendor_time(each.changed_at))]
+        await self.move(cursor, _by_kind(listed), min(left, default=None))
+        return not any(passes(error) for _, error in failed)
 
 
 class VitecRelationPoller(Rounds[Typed], EstatePoller):
@@ -132,9 +151,9 @@ def _property(payload: bytes) -> bytes | None:
         return None
 
 
-_LONG_AGO: Final = datetime.min
-
-
-def _time(text: str) -> datetime:
-    time = vendor_time(text)
-    return _LONG_AGO if time is None else time.replace(tzinfo=None)
+def _by_kind(listed: Sequence[EstateReference]) -> list[list[str]]:
+    """When the estates of each list were changed."""
+    lists: dict[str, list[str]] = {}
+    for each in listed:
+        lists.setdefault(each.kind, []).append(each.changed_at)
+    return list(lists.values())

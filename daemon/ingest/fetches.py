@@ -1,14 +1,13 @@
 """Fetches: records that a hint, an overlap or an unknown outcome says must be read again."""
 
-import asyncio
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from daemon.domain.errors import NotFound, UntranslatablePayload
-from daemon.domain.events import Reading
+from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
-from daemon.ingest.relations import CONTACT_GONE, NOT_FOUND
+from daemon.ingest.apart import AT_FAULT, CLOSED, apart, passes
 from daemon.ingest.removals import removed
 from daemon.mappings import lens, propstreet_note
 from daemon.mappings.privacy import without_national_ids
@@ -24,6 +23,12 @@ from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import notes_of, relations_of
 
+AT_ONCE: Final = 20
+"""So many reads may wait for the limiter, which lets through what the vendor allows."""
+
+LONGEST_REST: Final = timedelta(minutes=10)
+"""A record that cannot be read is asked for again after a second, two, four, and at last this often."""
+
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
 
 
@@ -34,6 +39,7 @@ class Fetcher(Processor):
         super().__init__(f"fetch {vendor}", tenant)
         self.vendor = vendor
         self._met: dict[str, int] = {}
+        self._failed: dict[str, tuple[int, datetime]] = {}
 
     async def tick(self) -> bool:
         """Read what the views say is needed, except what was read since and is not folded yet."""
@@ -41,7 +47,14 @@ class Fetcher(Processor):
             needs = await views.needs(conn, self.tenant, self.vendor)
         streams = {record_stream(n.category, self.vendor, n.external_id): n for n in needs}
         self._met = {stream: started for stream, started in self._met.items() if stream in streams}
-        due = [need for stream, need in streams.items() if self._met.get(stream, -1) < need.need]
+        self._failed = {stream: failed for stream, failed in self._failed.items() if stream in streams}
+        now = self.at.clock()
+        due = [
+            need
+            for stream, need in streams.items()
+            if self._met.get(stream, -1) < need.need
+            and (stream not in self._failed or self._failed[stream][1] <= now)
+        ]
         if due:
             await self.fetch(due)
         return False
@@ -49,6 +62,19 @@ class Fetcher(Processor):
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read these records and append what was found."""
         raise NotImplementedError
+
+    async def each(self, needs: Iterable[Need], read: Callable[[Need], Awaitable[None]]) -> None:
+        """Read each; one that cannot be read rests, and the others go on."""
+        for need, error in await apart(needs, read, AT_ONCE):
+            self.rests(need, error)
+
+    def rests(self, need: Need, error: Exception | None = None) -> None:
+        """This record cannot be read now."""
+        stream = record_stream(need.category, self.vendor, need.external_id)
+        times = self._failed.get(stream, (0, None))[0] + 1
+        rest = min(LONGEST_REST, timedelta(seconds=2.0 ** min(times - 1, 20)))
+        self._failed[stream] = times, self.at.clock() + rest
+        self._log.warning("fetch.unreadable", stream=stream, reason=type(error).__name__ if error else None)
 
     async def found(self, need: Need, started: int, payload: bytes | None, evidence: str = NOT_FOUND) -> None:
         """Append a record as it was read, or its confirmed removal."""
@@ -60,6 +86,7 @@ class Fetcher(Processor):
         )
         await self.at.appender.append([item])
         self._met[stream] = started
+        self._failed.pop(stream, None)
 
     async def _told(self, need: Need) -> datetime:
         """When we were told to read: where the record bears no time, its change is as old as that."""
@@ -93,7 +120,7 @@ class PropstreetFetcher(Fetcher):
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each record; a 404 is its removal."""
-        await asyncio.gather(*(self._fetch(need) for need in needs))
+        await self.each(needs, self._fetch)
 
     async def _fetch(self, need: Need) -> None:
         started = self.at.appender.head
@@ -136,32 +163,54 @@ class VitecConnectFetcher(Fetcher):
         by_category: dict[str, list[Need]] = {}
         for need in needs:
             by_category.setdefault(need.category, []).append(need)
+        failed: list[Exception] = []
         for category, wanted in by_category.items():
-            match category:
-                case "contact" | "company":
-                    await self._contacts(wanted)
-                case "project" | "property":
-                    await asyncio.gather(*(self._estate(need) for need in wanted))
-                case "prospect":
-                    await self._relations(wanted)
-                case "link":
-                    await self._links(wanted)
-                case "note":
-                    await self._notes(wanted)
+            try:
+                await self._category(category, wanted)
+            except CLOSED:
+                raise
+            except AT_FAULT as error:
+                self._log.warning("fetch.failed", category=category, reason=type(error).__name__)
+                failed.append(error)
+        if failed:  # after the other categories: the service rests, and asks again
+            raise failed[0]
+
+    async def _category(self, category: str, wanted: Sequence[Need]) -> None:
+        match category:
+            case "contact" | "company":
+                await self._contacts(wanted)
+            case "project" | "property":
+                await self.each(wanted, self._estate)
+            case "prospect":
+                await self._relations(wanted)
+            case "link":
+                await self._links(wanted)
+            case "note":
+                await self._notes(wanted)
 
     async def _contacts(self, needs: Sequence[Need]) -> None:
+        """In batches; whoever is missing in the answer, or was asked for in a batch that makes no sense, alone."""
         by_kind: dict[Kind, list[Need]] = {}
         for need in needs:
             by_kind.setdefault(_kind(need), []).append(need)
         for kind, wanted in by_kind.items():
             started = self.at.appender.head
-            found = await self._client.read(kind, [need.external_id for need in wanted])
+            found: dict[str, bytes] = {}
+            try:
+                found = await self._client.read(kind, [need.external_id for need in wanted])
+            except CLOSED:
+                raise
+            except AT_FAULT as error:
+                if passes(error):
+                    raise
             for need in wanted:
-                payload = found.get(need.external_id)
-                if payload is None:
-                    started = self.at.appender.head
-                    payload = await self._client.read_one(kind, need.external_id)
-                await self.found(need, started, payload)
+                if need.external_id in found:
+                    await self.found(need, started, found[need.external_id])
+            await self.each((need for need in wanted if need.external_id not in found), self._contact)
+
+    async def _contact(self, need: Need) -> None:
+        started = self.at.appender.head
+        await self.found(need, started, await self._client.read_one(_kind(need), need.external_id))
 
     async def _estate(self, need: Need) -> None:
         if need.kind is None:
@@ -174,6 +223,16 @@ class VitecConnectFetcher(Fetcher):
 
     async def _relations(self, needs: Sequence[Need]) -> None:
         named = [need for need in needs if {"project", "contact"} <= need.parts.keys()]
+        try:
+            await self._pairs(named)
+        except CLOSED:
+            raise
+        except AT_FAULT as error:
+            if passes(error):
+                raise
+            await self.each(named, lambda need: self._pairs([need]))
+
+    async def _pairs(self, named: Sequence[Need]) -> None:
         started = self.at.appender.head
         viewing: dict[str, set[str]] = {}
         if self.at.options.viewing_means_interested:
@@ -184,6 +243,8 @@ class VitecConnectFetcher(Fetcher):
             if pair in read.found:
                 evidence = CONTACT_GONE if pair[1] in read.unknown else NOT_FOUND
                 await self.found(need, started, read.found[pair], evidence)
+            else:
+                self.rests(need)
 
     async def _participants(self, estates: set[str]) -> dict[str, set[str]]:
         """Who came to a viewing, by estate (R6)."""
@@ -196,24 +257,41 @@ class VitecConnectFetcher(Fetcher):
         return seen
 
     async def _links(self, needs: Sequence[Need]) -> None:
-        for company in {need.parts["company"]: None for need in needs if "company" in need.parts}:
+        async def read(company: str) -> None:
             started = self.at.appender.head
             payload = await self._client.relations(company)
             found = dict(links_in(company, payload, self.at.options)) if payload is not None else {}
-            for need in needs:
-                if need.parts.get("company") == company:
-                    await self.found(need, started, found.get(need.external_id))
+            for need in of[company]:
+                await self.found(need, started, found.get(need.external_id))
+
+        of = _grouped(needs, "company")
+        for company, error in await apart(of, read):
+            for need in of[company]:
+                self.rests(need, error)
 
     async def _notes(self, needs: Sequence[Need]) -> None:
-        contacts = {need.parts["contact"] for need in needs if "contact" in need.parts}
+        of = _grouped(needs, "contact")
         async with self.at.connection() as conn:
-            companies = await views.kinds(conn, self.tenant, "company", VITEC, contacts)
-        for contact in sorted(contacts):
+            companies = await views.kinds(conn, self.tenant, "company", VITEC, of)
+
+        async def read(contact: str) -> None:
             started = self.at.appender.head
             found = await notes_of(self._client, contact, companies.get(contact), self.at.options)
-            for need in needs:
-                if need.parts.get("contact") == contact:
-                    await self.found(need, started, found.get(need.external_id))
+            for need in of[contact]:
+                await self.found(need, started, found.get(need.external_id))
+
+        for contact, error in await apart(of, read):
+            for need in of[contact]:
+                self.rests(need, error)
+
+
+def _grouped(needs: Iterable[Need], part: str) -> dict[str, list[Need]]:
+    """What is needed by what it belongs to."""
+    groups: dict[str, list[Need]] = {}
+    for need in needs:
+        if part in need.parts:
+            groups.setdefault(need.parts[part], []).append(need)
+    return groups
 
 
 def _kind(need: Need) -> Kind:

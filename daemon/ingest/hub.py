@@ -5,13 +5,12 @@ read nor stored. The list's filter by time is weakly sourced, so the whole list 
 is read one by one.
 """
 
-import asyncio
-from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from daemon.domain.streams import VITEC, record_stream
+from daemon.ingest.apart import apart, passes
 from daemon.ingest.fetches import Fetcher
 from daemon.ingest.polls import Poller
 from daemon.ingest.removals import removed
@@ -24,8 +23,6 @@ from daemon.vendors.vitec_hub.client import VitecHubClient
 
 KIND: Final = "Estate"
 """The type of every estate here: one call reads them all."""
-
-AT_ONCE: Final = 4
 
 
 class VitecHubPoller(Poller):
@@ -40,13 +37,16 @@ class VitecHubPoller(Poller):
         self._client = client
         self._listed: set[str] = set()
 
-    async def poll(self, cursor: Cursor) -> None:
+    async def poll(self, cursor: Cursor) -> bool:
         """The whole list, then what has to be read. To be missing in it is no removal: only a 404 is."""
         listed = {each.id: each.changed_at for each in await self._client.estates()}
         missing = sorted(self._listed - listed.keys())
-        due = deque(dict.fromkeys([*await self._changed_ones(listed), *missing, *await self._long_unread()]))
-        await asyncio.gather(*(self._read(cursor, due, listed) for _ in range(AT_ONCE)))
-        self._listed = set(listed)
+        due = dict.fromkeys([*await self._changed_ones(listed), *missing, *await self._long_unread()])
+        failed = await apart(due, lambda estate: self._read(cursor, estate, listed.get(estate)))
+        for estate, error in failed:
+            self._log.warning("poll.unreadable_estate", record=estate, reason=type(error).__name__)
+        self._listed = {*listed, *(estate for estate, _ in failed)}  # a missing one is asked for once more
+        return not any(passes(error) for _, error in failed)
 
     async def _changed_ones(self, listed: dict[str, str]) -> list[str]:
         said = {record_stream("project", VITEC, each): text for each, text in listed.items()}
@@ -59,19 +59,16 @@ class VitecHubPoller(Poller):
         async with self.at.connection() as conn:
             return [each.external_id for each in await views.estates_to_look_at(conn, self.tenant, before)]
 
-    async def _read(self, cursor: Cursor, due: deque[str], listed: dict[str, str]) -> None:
-        while due:
-            estate = due.popleft()
-            said = listed.get(estate) or None
-            started = self.at.appender.head
-            detail = await self._client.estate(estate)
-            if detail is None:
-                gone = removed(self.at, record_stream("project", VITEC, estate), VITEC, said or str(started))
-                await self.at.appender.append([gone])
-                continue
-            payload = hub_estate_of(estate, detail)
-            read = self.read(cursor, "project", estate, payload, started, kind=KIND, listed=said)
-            await self.at.appender.append([read])
+    async def _read(self, cursor: Cursor, estate: str, said: str | None) -> None:
+        started = self.at.appender.head
+        detail = await self._client.estate(estate)
+        if detail is None:
+            gone = removed(self.at, record_stream("project", VITEC, estate), VITEC, said or str(started))
+            await self.at.appender.append([gone])
+            return
+        payload = hub_estate_of(estate, detail)
+        read = self.read(cursor, "project", estate, payload, started, kind=KIND, listed=said)
+        await self.at.appender.append([read])
 
 
 class VitecHubFetcher(Fetcher):
@@ -85,7 +82,7 @@ class VitecHubFetcher(Fetcher):
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each estate; a 404 is its removal. Nothing else can be read at the Hub."""
-        await asyncio.gather(*(self._estate(need) for need in needs if need.category == "project"))
+        await self.each((need for need in needs if need.category == "project"), self._estate)
 
     async def _estate(self, need: Need) -> None:
         started = self.at.appender.head

@@ -19,7 +19,7 @@ from daemon.storage.working import Cursor, source_of
 from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
-from daemon.vendors.vitec_connect.joined import notes_of
+from daemon.vendors.vitec_connect.joined import is_own_note, notes_of
 
 NOTED: Final = ("contact", "company", "prospect")
 
@@ -84,13 +84,22 @@ class VitecNotePoller(VitecRounds):
         super().__init__(tenant, client, "note", ("contact", "company"))
 
     async def look(self, cursor: Cursor, each: Typed) -> int:
-        """Read all notes of a contact; there is no filter by date."""
-        started = self.at.appender.head
-        found = await notes_of(self._client, each.external_id, each.kind, self.at.options)
-        await self.at.appender.append(
-            [self.read(cursor, "note", record, payload, started) for record, payload in found.items()]
-        )
-        await self.looked(each.external_id)
+        """Read all notes of a contact; there is no filter by date. A note of its log that we knew and that is missing
+        is gone. The contact's own note has no id that could be missing."""
+        contact, started = each.external_id, self.at.appender.head
+        found = await notes_of(self._client, contact, each.kind, self.at.options)
+        async with self.at.connection() as conn:
+            known = await views.joined_records(conn, self.tenant, "note", VITEC, f"part:contact:{contact}")
+        items: list[Item] = [
+            self.read(cursor, "note", record, payload, started) for record, payload in found.items()
+        ]
+        items += [
+            removed(self.at, record_stream("note", VITEC, record), VITEC, str(started))
+            for record in known
+            if record not in found and not is_own_note(record)
+        ]
+        await self.at.appender.append(items)
+        await self.looked(contact)
         return 2
 
 

@@ -3,27 +3,29 @@
 The same lead on the same Swedish day is one event, so whoever posts it twice is answered with the first one's id.
 """
 
+import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from aiohttp import web
 
-from daemon.domain.errors import VendorError
+from daemon.domain.errors import AccessDenied, VendorError
 from daemon.domain.events import LEAD_RECEIVED, NewEvent, Reading, encode
 from daemon.domain.settings import Secret
 from daemon.domain.streams import LEAD, derived_id, entity_stream
 from daemon.mappings import leads
 from daemon.mappings.leads import FieldError, InvalidLead, Lead, LeadKind, NotJson
 from daemon.mappings.privacy import without_national_ids
-from daemon.processor import Tenant
+from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.telemetry import log
 
 STOCKHOLM: Final = ZoneInfo("Europe/Stockholm")
 FRESH: Final = 60.0
-"""Seconds for which a list of lead sources is given again without asking Vitec."""
+"""Seconds for which a list of lead sources is given again without asking Vitec, or is not asked for again in vain."""
 
 Source = tuple[str, str]
 """Id and name of a lead source."""
@@ -45,7 +47,8 @@ class LeadReceiver:
         }
         self._sources = sources
         self._token = token.reveal().encode() if token is not None else None
-        self._known: dict[str, tuple[float, list[Source]]] = {}
+        self._known: dict[str, _Known] = {}
+        self._asking: dict[str, asyncio.Lock] = {name: asyncio.Lock() for name in tenants}
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Our own interface, and the two of Vitec's that a form may post to."""
@@ -68,26 +71,33 @@ class LeadReceiver:
         return await self._receive("final_price", request, dict(request.match_info))
 
     async def lead_sources(self, request: web.Request) -> web.Response:
-        """The lead sources of one customer, or of all; of an unknown one there are none."""
+        """The lead sources of one customer, or of all that could be asked; of an unknown one there are none."""
         self._authorise(request)
         customer = request.query.get("customer_id")
-        found: list[Source] = []
-        for name, tenant in self._tenants.items():
-            if customer in (None, "", name):
-                try:
-                    found += await self._ask(tenant)
-                except VendorError as error:
-                    log.warning("ingest.no_lead_sources", tenant=tenant.name, reason=type(error).__name__)
-                    answer = {"status": "ERROR", "message": "Vitec could not be asked; try again"}
-                    return web.json_response(answer, status=502)
-        return web.json_response([{"id": key, "name": words} for key, words in found])
+        asked = [tenant for name, tenant in self._tenants.items() if customer in (None, "", name)]
+        lists = await asyncio.gather(*(self._ask(tenant) for tenant in asked))
+        found = [each for each in lists if each is not None]
+        if asked and not found:
+            answer = {"status": "ERROR", "message": "Vitec could not be asked; try again"}
+            return web.json_response(answer, status=502)
+        return web.json_response([{"id": key, "name": words} for each in found for key, words in each])
 
-    async def _ask(self, tenant: Tenant) -> list[Source]:
-        asked, known = self._known.get(tenant.name, (-FRESH, []))
-        if time.monotonic() - asked >= FRESH:
-            known = await self._sources[tenant.name]()
-            self._known[tenant.name] = (time.monotonic(), known)
-        return known
+    async def _ask(self, tenant: Tenant) -> list[Source] | None:
+        """A customer's lead sources, None where Vitec could not be asked. Many who ask at once are one call."""
+        async with self._asking[tenant.name]:
+            known = self._known.get(tenant.name)
+            if known is None or time.monotonic() >= known.until:
+                known = self._known[tenant.name] = await self._read_sources(tenant)
+            return known.sources
+
+    async def _read_sources(self, tenant: Tenant) -> "_Known":
+        try:
+            sources = await self._sources[tenant.name]()
+        except VendorError as error:
+            log.warning("ingest.no_lead_sources", tenant=tenant.name, reason=type(error).__name__)
+            rest = ONCE_A_DAY if isinstance(error, AccessDenied) else FRESH
+            return _Known(None, time.monotonic() + rest)
+        return _Known(sources, time.monotonic() + FRESH)
 
     async def _receive(
         self, kind: LeadKind, request: web.Request, path: dict[str, str] | None = None
@@ -120,8 +130,20 @@ class LeadReceiver:
         if self._token is None:
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(given.strip()), self._token):
             raise web.HTTPUnauthorized(text="a token is needed", headers={"WWW-Authenticate": "Bearer"})
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A customer's lead sources, None where they could not be had, and until when (monotonic) that is the answer."""
+
+    sources: list[Source] | None
+    until: float
+
+
+def _bytes(header: str) -> bytes:
+    """What a header was on the wire, which need not be UTF-8."""
+    return header.encode("utf-8", "surrogateescape")
 
 
 _CUSTOMER: Final[Mapping[LeadKind, tuple[str, ...]]] = {

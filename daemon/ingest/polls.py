@@ -5,17 +5,18 @@ everything that changed before it was sent has been read.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from daemon.domain.errors import NotFound, UntranslatablePayload
+from daemon.domain.errors import NotFound, Retryable, UntranslatablePayload
 from daemon.domain.events import Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.domain.times import vendor_time
+from daemon.ingest.apart import AT_FAULT, CLOSED
 from daemon.ingest.removals import removed
 from daemon.mappings import lens
 from daemon.mappings.privacy import without_national_ids
@@ -30,6 +31,9 @@ from daemon.vendors.vitec_connect.client import Kind, Reference, VitecConnectCli
 
 OVERLAP: Final = {VITEC: timedelta(hours=1), PROPSTREET: timedelta(seconds=30)}
 """How far a poll looks back beyond its cursor: Vitec's bare times repeat an hour in autumn."""
+
+CUT: Final = 1000
+"""So many rows in one of Vitec's lists may be the most that it gives (VS27)."""
 
 BATCH: Final = 20
 LISTS: Final[tuple[tuple[str, str, Kind], ...]] = (
@@ -52,14 +56,14 @@ class Poller(Processor):
         async with self.at.connection() as conn:
             cursor = await working.open_cursor(conn, self.tenant, self.source, self.at.clock())
         started = self.at.appender.head
-        await self.poll(cursor)
-        async with self.at.connection() as conn:
-            await working.complete_cursor(conn, self.tenant, self.source, started, self.at.clock())
+        if await self.poll(cursor):
+            async with self.at.connection() as conn:
+                await working.complete_cursor(conn, self.tenant, self.source, started, self.at.clock())
         return False
 
     @abstractmethod
-    async def poll(self, cursor: Cursor) -> None:
-        """Take in what changed since the cursor."""
+    async def poll(self, cursor: Cursor) -> bool:
+        """Take in what changed since the cursor; True when nothing was left out that another try would read."""
 
     def read(
         self,
@@ -96,7 +100,35 @@ class Poller(Processor):
     def since(self, cursor: Cursor) -> datetime | None:
         """Where this poll begins: the cursor, and the overlap before it."""
         time = vendor_time(cursor.cursor)
-        return None if time is None else time - OVERLAP[self.vendor]
+        return None if time is None else min(time, self.at.clock()) - OVERLAP[self.vendor]
+
+    async def move(
+        self, cursor: Cursor, lists: Iterable[Sequence[str]], until: datetime | None = None
+    ) -> None:
+        """Move the cursor to what the lists say was changed last, and not beyond `until`.
+
+        A list that may have been cut (VS27) counts as read up to its newest time but one. That is enough where it was
+        cut at its newest end; more than a thousand changes under one time stamp cannot be told apart.
+        """
+        until, texts = min(until or self.at.clock(), self.at.clock()), [cursor.cursor or ""]
+        for listed in lists:
+            texts += listed
+            if len(listed) == CUT:
+                self._log.warning("poll.list_may_be_cut", rows=len(listed))
+                latest = newest(listed, self.at.clock())
+                before = newest((text for text in listed if text != latest), self.at.clock())
+                until = min(until, vendor_time(before) or until)
+        async with self.at.connection() as conn:
+            await working.move_cursor(conn, self.tenant, self.source, newest(texts, until))
+
+
+def newest(texts: Iterable[str | None], until: datetime) -> str | None:
+    """The latest of a vendor's times, in its own words; None where there is none.
+
+    What lies beyond `until` does not count: a cursor in the future would hide every change before it.
+    """
+    times = {text: time for text in texts if text and (time := vendor_time(text)) and time <= until}
+    return max(times, key=times.__getitem__, default=None)
 
 
 class _Row(msgspec.Struct, rename="camel"):
@@ -116,29 +148,40 @@ class PropstreetPoller(Poller):
         self._client = client
         self._category = category
 
-    async def poll(self, cursor: Cursor) -> None:
+    async def poll(self, cursor: Cursor) -> bool:
         """Every page from the cursor on; the cursor moves with each page's events."""
         await self._pages(cursor, self.source)
+        return True
 
     async def _pages(self, cursor: Cursor, source: str, parent: str | None = None) -> None:
-        since, next_page = self.since(cursor), None
+        since, next_page, latest = self.since(cursor), None, cursor.cursor
+        followed: set[str] = set()
         text = since.astimezone(UTC).isoformat().replace("+00:00", "Z") if since is not None else None
         while True:
             started = self.at.appender.head
             page = await self._client.page(
                 self._category, updated_since=text, cursor=next_page, parent=parent
             )
-            rows = [(_rows.decode(raw), raw) for raw in page.rows]
-            newest = max(filter(None, (row.updated_utc for row, _ in rows)), key=_time, default=None)
-            if newest is not None and cursor.cursor is not None and _time(newest) < _time(cursor.cursor):
-                newest = None
+            rows = [(row, raw) for raw in page.rows if (row := self._row(raw)) is not None]
+            latest = newest((latest, *(row.updated_utc for row, _ in rows)), self.at.clock())
             await self.at.appender.append(
                 [self.read(cursor, self._category, str(row.id), raw, started) for row, raw in rows],
-                also=partial(working.move_cursor, tenant=self.tenant, source=source, cursor=newest),
+                also=partial(working.move_cursor, tenant=self.tenant, source=source, cursor=latest),
             )
             if page.next_cursor is None:
                 return
+            if page.next_cursor in followed:
+                raise Retryable("a page of the list names one that was read before")
+            followed.add(page.next_cursor)
             next_page = page.next_cursor
+
+    def _row(self, raw: bytes) -> _Row | None:
+        """A row that names no record says nothing of any, and must not keep the others back."""
+        try:
+            return _rows.decode(raw)
+        except msgspec.DecodeError:
+            self._log.warning("poll.unreadable_row")
+            return None
 
 
 class PropstreetProspectPoller(PropstreetPoller):
@@ -147,21 +190,33 @@ class PropstreetProspectPoller(PropstreetPoller):
     def __init__(self, tenant: Tenant, client: PropstreetClient) -> None:
         super().__init__(tenant, client, "prospect")
 
-    async def poll(self, cursor: Cursor) -> None:
-        """Every project's changes, one project after the other."""
+    async def poll(self, cursor: Cursor) -> bool:
+        """Every project's changes, one project after the other; one that cannot be read does not stop the others."""
         async with self.at.connection() as conn:
             projects = await views.linked_records(conn, self.tenant, "project", PROPSTREET)
+        failed: list[Exception] = []
         for project in projects:
-            source, now = f"{self.source}:{project}", self.at.clock()
-            async with self.at.connection() as conn:
-                own = await working.open_cursor(conn, self.tenant, source, now)
-            started = self.at.appender.head
             try:
-                await self._pages(own, source, project)
+                await self._project(project)
             except NotFound:  # the project is gone; its own poll tells
                 continue
-            async with self.at.connection() as conn:
-                await working.complete_cursor(conn, self.tenant, source, started, self.at.clock())
+            except CLOSED:
+                raise
+            except AT_FAULT as error:
+                self._log.warning("poll.unreadable_project", record=project, reason=type(error).__name__)
+                failed.append(error)
+        if failed and len(failed) == len(projects):
+            raise failed[0]
+        return not failed
+
+    async def _project(self, project: str) -> None:
+        source, now = f"{self.source}:{project}", self.at.clock()
+        async with self.at.connection() as conn:
+            own = await working.open_cursor(conn, self.tenant, source, now)
+        started = self.at.appender.head
+        await self._pages(own, source, project)
+        async with self.at.connection() as conn:
+            await working.complete_cursor(conn, self.tenant, source, started, self.at.clock())
 
 
 class VitecConnectPoller(Poller):
@@ -184,19 +239,18 @@ class VitecConnectPoller(Poller):
             catalogue = tuple((c.id, c.name, c.read_only, c.kind) for c in found)
             self.at.options = with_catalogue(self.at.options, catalogue)
 
-    async def poll(self, cursor: Cursor) -> None:
+    async def poll(self, cursor: Cursor) -> bool:
         """The list from the cursor on, then what of it has to be read."""
         changes = await self._client.changed(self.since(cursor))
-        newest = cursor.cursor
         for name, category, kind in LISTS:
             listed: list[Reference] = getattr(changes, name)
             async with self.at.connection() as conn:
                 due = await self._due(conn, category, listed)
             for at in range(0, len(due), BATCH):
                 await self._read(cursor, category, kind, due[at : at + BATCH])
-            newest = max(filter(None, (newest, *(r.changed_at for r in listed))), key=_time, default=None)
-        async with self.at.connection() as conn:
-            await working.move_cursor(conn, self.tenant, self.source, newest)
+        lists = (changes.persons, changes.companies, changes.deceased_estates)
+        await self.move(cursor, [[each.changed_at for each in listed] for listed in lists])
+        return True
 
     async def _due(self, conn: Connection, category: str, listed: Sequence[Reference]) -> list[Reference]:
         """What to read: what the list says anew, and once more what it said a moment ago (see `working.TICK`)."""
@@ -217,10 +271,3 @@ class VitecConnectPoller(Poller):
                 stream = record_stream(category, VITEC, reference.id)
                 items.append(removed(self.at, stream, VITEC, reference.changed_at))
         await self.at.appender.append(items)
-
-
-_LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
-
-
-def _time(text: str) -> datetime:
-    return vendor_time(text) or _LONG_AGO

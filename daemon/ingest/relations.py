@@ -1,10 +1,9 @@
 """Who is interested in an estate: Vitec tells it by contact, so an estate's list leads to the contacts' own rows."""
 
-from typing import Final
-
 import msgspec
 
 from daemon.domain.errors import UntranslatablePayload
+from daemon.domain.events import CONTACT_GONE, NOT_FOUND
 from daemon.domain.streams import VITEC, relation_id
 from daemon.mappings.vitec_relation import relations_in
 from daemon.processor import Tenant
@@ -12,16 +11,13 @@ from daemon.storage import views
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
 
-NOT_FOUND: Final = "not_found"
-CONTACT_GONE: Final = "contact_gone"
-"""Why a relation is gone: a contact that is gone itself may have been merged into another, which has the relation."""
-
 
 class EstateRelations(msgspec.Struct, frozen=True):
-    """By contact: the relations that are there, and of those that we knew and are gone, why."""
+    """By contact: the relations that are there, and of those that we knew and are gone, why. `known`: how many we knew."""
 
     present: dict[str, bytes]
     gone: dict[str, str]
+    known: int = 0
 
 
 async def relations_of_estate(
@@ -46,4 +42,5 @@ async def relations_of_estate(
     return EstateRelations(
         {each: relation for each, relation in found.items() if relation is not None},
         {each: CONTACT_GONE if each in read.unknown else NOT_FOUND for each in gone},
+        len(before),
     )

@@ -94,14 +94,16 @@ class Unknown(Struct, frozen=True):
 def found(key: str, label: str) -> EstateStatus | Disagreement | Unknown | None:
     """Give the status of a v1 record's id and label, None where it has neither.
 
-    The label decides, as the ids may be numbered otherwise; an id of its own is believed as a last resort.
+    The label decides, as the ids may be numbered otherwise. Beside a label that nobody knows an id is believed only
+    if a public source gives it: such a label may be the customer's own status, and the id inferred.
     """
     by_label = spelt(label)
-    by_id = _BY_ID.get(int(key)) if key.isdecimal() and len(key) < 4 else spelt(key)
+    numbered = key.isdecimal() and len(key) < 4
+    by_id = _BY_ID.get(int(key)) if numbered else spelt(key)
     if by_label is not None:
         doubted = by_id is not None and by_id.id in STATED and by_id is not by_label
         return Disagreement() if doubted else by_label
-    if by_id is not None:
+    if by_id is not None and (not label.strip() or not numbered or by_id.id in STATED):
         return by_id
     word = f"{key} {label}".strip()
     return Unknown(word) if word else None

@@ -8,6 +8,9 @@ from daemon.mappings.lens import RECORD, Hold, Lens, Options, Patch, Seen
 
 N = TypeVar("N")
 
+REVISION = "revision"
+"""The flag of a note that replaces another one."""
+
 
 class NoteLens(Lens[N]):
     """A mapping of notes. Whose a note is and when it was written, the caller says to the vendor."""

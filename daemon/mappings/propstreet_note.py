@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, Struct
 
 from daemon.domain.times import vendor_time
 from daemon.mappings.lens import Content, Options, Text, carried
-from daemon.mappings.notes import NoteLens
+from daemon.mappings.notes import REVISION, NoteLens
 
 LONGEST = 10_000
 """N11."""
@@ -20,20 +20,22 @@ KINDS = frozenset({"call", "meeting", "email", "news"})
 """The types of a note that Vitec does not have: they go in front of the text (N18)."""
 
 
-class Details(Struct, frozen=True):
+class Details(Struct, frozen=True, rename="camel"):
     """What an action tells of."""
 
     message: Text = UNSET
     type: str | None = None
     kind: str | None = None
+    supersedes_activity_id: str | int | None = None
 
 
 class Row(Struct, frozen=True, rename="camel"):
-    """An action that is a note; where its type stands differs."""
+    """An action that is a note; where its type stands differs, and where the note that it replaces is not said."""
 
     id: str | int
     type: str | None = None
     timestamp_utc: str | None = None
+    supersedes_activity_id: str | int | None = None
     details: Details | None = None
 
 
@@ -82,8 +84,13 @@ class PropstreetNote(NoteLens[Note]):
             fields=fields,
             changed=written,
             created=written,
+            flags=(REVISION,) if _replaces(row) else (),
             parts={category: key for category, key in owners.items() if key is not None},
         )
+
+
+def _replaces(row: Row) -> bool:
+    return any(place is not None and place.supersedes_activity_id is not None for place in (row, row.details))
 
 
 def _kind(row: Row) -> str | None:

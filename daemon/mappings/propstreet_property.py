@@ -73,10 +73,14 @@ class PropstreetProperty(PropstreetLens[Property]):
         return super().check(field, value, seen, options)
 
     def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
-        """Hold a property without a name (POST properties asks for it)."""
-        if "name" in takes:
-            return None
-        return Hold(RECORD, "needs_name", "a property needs a name; give one at Vitec")
+        """Hold a property without a name (POST properties asks for it), or without a place (section 18)."""
+        if "name" not in takes:
+            return Hold(RECORD, "needs_name", "a property needs a name; give one at Vitec")
+        if "location" not in takes:
+            return Hold(
+                RECORD, "invalid", "a property whose place is hidden is not made; show its address at Vitec"
+            )
+        return None
 
     def body(self, field: str, value: Value) -> object:
         """Give the JSON of a value: price and location are objects."""

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.fields import UNMAPPED, Value, blank, plain_number
 from daemon.domain.times import vendor_time
 from daemon.mappings.amounts import Number, amount
 from daemon.mappings.estate_statuses import Disagreement, EstateStatus, Unknown, fields_of, found, spelt
-from daemon.mappings.lens import RECORD, Content, Hold, Lens, Options, Patch, Seen, Text
+from daemon.mappings.lens import RECORD, Content, Hold, Lens, Options, Patch, Seen, Text, carried
 
 LONGEST_NAME = 200
 """Propstreet's limit: a longer source of a name is passed over (E3), a longer name is not written (E2)."""
@@ -147,12 +147,13 @@ def hub_estate_of(estate: str, detail: bytes) -> bytes:
 
 
 def name_of(estate: Estate) -> str:
-    """Give the first source of a name that is filled and not too long; the last is the id (E2, E3)."""
+    """Give the first source of a name that is filled, not too long and not hidden; the last is the id (E2, E3)."""
     base = estate.base_information or BaseInformation()
+    address = address_of(estate)
     sources = (
         base.project_name,
         estate.description.selling_heading if estate.description else None,
-        _street(address_of(estate)),
+        None if hides_address(estate) else _street(address),
         base.property_unit_designation,
         _text(estate.assignment.estatenumber) if estate.assignment else None,
     )
@@ -170,13 +171,21 @@ def address_of(estate: Estate) -> Address:
         raise UntranslatablePayload(f"vitec project: {error} in baseInformation.address") from None
 
 
-def price_in(estate: Estate) -> str | None:
-    """Give the price, None when it is empty, hidden, or only an invitation to bid (E6)."""
+def hides_address(estate: Estate) -> bool:
+    """Tell whether nobody may learn where it is (hideAddress)."""
+    return estate.advertise_on is not None and bool(estate.advertise_on.hide_address)
+
+
+def price_in(estate: Estate) -> str | UnsetType | None:
+    """Give the price, UNSET when there is none, None when it is hidden or only an invitation to bid (E6).
+
+    A price that was there before it was hidden is so taken away again.
+    """
     price, shown = estate.price or EstatePrice(), estate.advertise_on or AdvertiseOn()
     value = amount(price.price, "vitec project: price.price")
-    if value is None or value <= 0 or price.offer or shown.hide_price:
+    if price.offer or shown.hide_price:
         return None
-    return f"{plain_number(value)} SEK"
+    return UNSET if value is None or value <= 0 else f"{plain_number(value)} SEK"
 
 
 class VitecEstate(Lens[Estate]):
@@ -197,8 +206,7 @@ class VitecEstate(Lens[Estate]):
         status = _status(record)
         fields = _state(status, options)
         fields["name"] = name_of(record)
-        if (price := price_in(record)) is not None:
-            fields["price"] = price
+        fields |= carried(price=price_in(record))
         return Content(
             external_id=record.estate_id,
             fields=fields,
@@ -263,11 +271,11 @@ class VitecEstate(Lens[Estate]):
             "address": base.address,
         }
         body = {
-            "baseInformation": _carried(information),
+            "baseInformation": _present(information),
             "sellingHeading": texts.selling_heading,
             "longSellingDescription": texts.long_selling_description,
         }
-        return Patch(_carried(body))
+        return Patch(_present(body))
 
 
 def _hub_content(estate: str, record: HubEstate) -> Content:
@@ -338,6 +346,6 @@ def _text(value: str | int | None) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _carried(values: Mapping[str, object]) -> dict[str, object]:
+def _present(values: Mapping[str, object]) -> dict[str, object]:
     """What is there: nothing is made up for a part that is not."""
     return {name: value for name, value in values.items() if value is not None and value is not UNSET}

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec import UNSET
 
-from daemon.domain.fields import Value
 from daemon.domain.times import vendor_time
 from daemon.mappings.amounts import located
 from daemon.mappings.decoding import decoded
-from daemon.mappings.lens import Content, Options
+from daemon.mappings.lens import Content, Options, carried
 from daemon.mappings.vitec import UnwritableLens
-from daemon.mappings.vitec_estate import Coordinate, Estate, address_of, name_of, price_in
+from daemon.mappings.vitec_estate import Coordinate, Estate, address_of, hides_address, name_of, price_in
 
 CATEGORIES: Mapping[str, str] = {
     "officeproperty": "office",
@@ -30,15 +30,16 @@ CATEGORIES: Mapping[str, str] = {
 def property_in(estate_payload: bytes) -> bytes | None:
     """Give the slice of an estate's payload that its property is read from, in the estate's own form.
 
-    None without coordinates, or where the address is hidden: then nobody shall learn the place from us. What changes
-    without them, such as the status, is left out. Raises UntranslatablePayload.
+    None without coordinates. Where the address is hidden it is left out: nobody shall learn the place from us. So is
+    what changes without the property, such as the status. Raises UntranslatablePayload.
     """
     estate = decoded(estate_payload, _ESTATE, "vitec property")
-    hidden = estate.advertise_on is not None and estate.advertise_on.hide_address
-    if hidden or _location(estate) is None:
+    if _location(estate) is None:
         return None
     number = estate.assignment.estatenumber if estate.assignment else None
     base, texts, shown = estate.base_information, estate.description, estate.advertise_on
+    if base is not None and hides_address(estate):
+        base = msgspec.structs.replace(base, address=None, object_address=None)
     return msgspec.json.encode(
         {
             "estateId": estate.estate_id,
@@ -47,7 +48,10 @@ def property_in(estate_payload: bytes) -> bytes | None:
             "baseInformation": base,
             "description": {"sellingHeading": texts.selling_heading if texts else None},
             "price": estate.price,
-            "advertiseOn": {"hidePrice": shown.hide_price if shown else None},
+            "advertiseOn": {
+                "hidePrice": shown.hide_price if shown else None,
+                "hideAddress": shown.hide_address if shown else None,
+            },
             "marketedAs": estate.marketed_as,
         }
     )
@@ -64,16 +68,14 @@ class VitecProperty(UnwritableLens[Estate]):
         super().__init__(Estate)
 
     def translate(self, record: Estate, options: Options) -> Content:
-        """Read a decoded slice, as far as it says something."""
-        fields: dict[str, Value] = {
-            "name": name_of(record),
-            "location": _location(record),
-            "categories": tuple(sorted({CATEGORIES[word] for word in _words(record.marketed_as)})),
-            "price": price_in(record),
-        }
+        """Read a decoded slice, as far as it says something; a place or a price that is hidden is empty."""
+        place = None if hides_address(record) else _location(record) or UNSET
+        fields = carried(name=name_of(record), location=place, price=price_in(record))
+        if categories := {CATEGORIES[word] for word in _words(record.marketed_as)}:
+            fields["categories"] = tuple(sorted(categories))
         return Content(
             external_id=record.estate_id,
-            fields={field: value for field, value in fields.items() if value},
+            fields=fields,
             changed=vendor_time(record.date_changed),
             parts={"project": record.estate_id},
         )

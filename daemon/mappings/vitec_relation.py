@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Raw, Struct
 
+from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.fields import Value
 from daemon.domain.streams import relation_id
 from daemon.mappings.decoding import decoded
@@ -70,13 +71,13 @@ class _Lists(Struct, frozen=True, rename="camel"):
 
 
 class _Viewing(Struct, frozen=True):
-    participants: list[str] | None = None
+    participants: list[str | None] | None = None
 
 
 class _People(Struct, frozen=True):
-    interests: list[str] | None = None
-    buyers: list[str] | None = None
-    viewings: list[_Viewing] | None = None
+    interests: list[str | None] | None = None
+    buyers: list[str | None] | None = None
+    viewings: list[_Viewing | None] | None = None
 
 
 def relation_of(
@@ -100,7 +101,8 @@ def relations_in(estate_payload: bytes) -> Relations:
     Raises UntranslatablePayload.
     """
     people = decoded(estate_payload, _PEOPLE, "vitec estate")
-    participants = (name for viewing in people.viewings or () for name in viewing.participants or ())
+    viewings = filter(None, people.viewings or ())
+    participants = (name for viewing in viewings for name in viewing.participants or ())
     return Relations(_once(people.interests or ()), _once(people.buyers or ()), _once(participants))
 
 
@@ -190,7 +192,19 @@ def _seen_level(seen: Seen | None) -> str | None:
 
 
 def _row(rows: list[Raw] | None, estate: str) -> Raw | None:
-    return next((row for row in rows or () if decoded(row, _ROW, "vitec prospect").estate_id == estate), None)
+    """The row of an estate. Beside a row that cannot be read nothing is certain but what is found."""
+    unreadable: UntranslatablePayload | None = None
+    for row in rows or ():
+        if bytes(row) == b"null":
+            continue
+        try:
+            if decoded(row, _ROW, "vitec prospect").estate_id == estate:
+                return row
+        except UntranslatablePayload as error:
+            unreadable = error
+    if unreadable is not None:
+        raise unreadable
+    return None
 
 
 def _lists(payload: bytes | None) -> _Lists:
@@ -202,5 +216,5 @@ _PEOPLE = msgspec.json.Decoder(_People)
 _ROW = msgspec.json.Decoder(BuyerRow)
 
 
-def _once(names: Iterable[str]) -> tuple[str, ...]:
+def _once(names: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))

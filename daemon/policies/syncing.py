@@ -245,6 +245,8 @@ def issue(
 def _holds_of(entity: Entity, target: str, due: dict[str, Want], context: Context) -> tuple[Hold, ...]:
     """What the target cannot take, by its mapping; and a reference that names another record."""
     side, source = entity.sides.get(target), entity.sides.get(other(target))
+    if not due:
+        return ()
     if side is None and source is not None and REVISION in source.flags:
         detail = f"a note is not rewritten at {target}; change it there by hand, or leave it (N15)"
         return (Hold(RECORD, "not_writable", detail),)

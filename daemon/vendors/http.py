@@ -53,6 +53,13 @@ RETRY_AFTER_MOST = 3600.0
 FIELD_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.\[\]]{0,79}")
 SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
+# Every escape of a JSON text from left to right, so that the second half of a pair, and a "u" behind an escaped
+# backslash, are never taken for one of their own. The group is what stays as it is.
+ESCAPE = re.compile(
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?![dD][89a-fA-F])|\\[^u])"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
 
 def utc_now() -> datetime:
     """The machine's clock, aware."""
@@ -92,7 +99,7 @@ class Answer(msgspec.Struct, frozen=True):
         try:
             self.body.decode()  # Raw values are skipped over, not looked into: broken UTF-8 must show here
             return decoder.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self.unreadable() from None
 
     def unreadable(self) -> VendorError:
@@ -265,7 +272,14 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
         if response.status < 300:
             raise
         return b""  # refused, and the status alone says how
-    return b"null" if response.status == 204 else body
+    return b"null" if response.status == 204 else _whole(body)
+
+
+def _whole(body: bytes) -> bytes:
+    """The body with U+FFFD for each half of a surrogate pair: one such letter would make a whole list unreadable."""
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return body
+    return ESCAPE.sub(lambda escape: escape[1] or rb"\ufffd", body)
 
 
 class _Problem(msgspec.Struct):
@@ -281,7 +295,7 @@ _PROBLEM = msgspec.json.Decoder(_Problem)
 def _refused_fields(body: bytes) -> list[str]:
     try:
         problem = _PROBLEM.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
     names = {*(problem.errors or ()), *(problem.model_state or ())}
     return sorted(name for name in names if FIELD_NAME.fullmatch(name))
@@ -296,6 +310,6 @@ def _seconds(said: str | None) -> float | None:
 def _http_date(said: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(said)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

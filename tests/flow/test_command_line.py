@@ -129,6 +129,43 @@ async def test_a_ref_that_matches_two_contacts_lists_them_and_one_that_matches_n
         assert (await toveis("history", "project", "vitec:OBJ1", *config))[0] == 2
 
 
+async def test_a_project_goes_by_its_name_and_a_prospect_by_its_estate_and_contact(flow: Up) -> None:
+    async with flow() as running:
+        vitec, config = running.world.vitec, ("--config", str(running.config_file))
+        estate = vitec.create_estate("CommercialProperty", description={"sellingHeading": "Kontor i Ystad"})
+        contact = vitec.create("person", lastName="Lind", email={"emailAddress": "lind@example.se"})
+        vitec.relate(contact, estate, "Interested")
+        relation = f"{estate}:{contact}"
+        await eventually(lambda: running.named("prospect", relation).get("classification") == "interested")
+        await eventually(running.idle)
+        project = running.named("project", estate)["id"]
+        prospect = running.named("prospect", relation)["id"]
+
+        for category, ref, field, value, records in (
+            (
+                "project",
+                "kontor i ystad",
+                "name",
+                "Kontor i Ystad",
+                [f"vitec:{estate}", f"propstreet:{project}"],
+            ),
+            (
+                *("prospect", f"vitec:{relation}", "classification", "interested"),
+                [f"vitec:{relation}", f"propstreet:{prospect}"],
+            ),
+        ):
+            code, output, _ = await toveis("history", category, ref, *config, "--json")
+            assert code == 0
+            linked = f"linked {' and '.join(records)}"
+            assert any(row["summary"].startswith(linked) for row in rows(output))
+            code, output, _ = await toveis("show", category, ref, *config, "--json")
+            [picture] = rows(output)
+            assert (code, picture["records"]) == (0, records)
+            assert [picture["shadows"][vendor][field]["value"] for vendor in ("vitec", "propstreet")] == [
+                value
+            ] * 2
+
+
 async def test_a_configuration_with_five_mistakes_names_all_five(tmp_path: Path) -> None:
     file = tmp_path / "toveis.toml"
     file.write_text(

@@ -1,5 +1,6 @@
 """Leads at the open port: what is taken in, what is refused and why, and that the same lead counts once a day."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from yarl import URL
 
-from daemon.domain.errors import Retryable
+from daemon.domain.errors import AccessDenied, Retryable, VendorError
 from daemon.domain.events import reading_of
 from daemon.ingest.http import LARGEST_BODY
 from daemon.ingest.leads import Sources
@@ -275,6 +277,24 @@ async def test_where_a_token_is_configured_nobody_comes_in_without_it(
         assert await port.stored() == []
 
 
+async def test_a_token_that_is_no_text_is_not_the_token(tenant: Tenant, database: str) -> None:
+    async with serving(tenant, dsn=database, token="s3cret") as port:
+        place = URL(port.url)
+        reader, writer = await asyncio.open_connection(place.host, place.port)
+        writer.write(b"GET /lead-sources HTTP/1.0\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+        assert b" 401 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("estate", [".", "..", "%2E%2E", "%20", "O" * 41])
+async def test_a_watch_of_what_no_estate_is_called_is_refused(port: Port, estate: str) -> None:
+    status, text = await port.ask("POST", TO_WATCH.replace("OBJ11385_1395932274", estate), WATCH)
+    if status != 404:  # such a path may be another path
+        assert [each["loc"] for each in msgspec.json.decode(text)["detail"]] == [["path", "estateId"]]
+    assert await port.stored() == []
+
+
 async def test_whoever_has_the_token_comes_in(tenant: Tenant, database: str) -> None:
     async with serving(tenant, dsn=database, token="s3cret") as port:
         for scheme in ("Bearer", "bearer"):
@@ -293,12 +313,14 @@ class Office:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.away = False
+        self.only_away: str | None = None
+        self.error: VendorError = Retryable("GET /CRM/Lead/{customer}/LeadSources: timed out")
 
     def of(self, tenant: str) -> Sources:
         async def ask() -> list[tuple[str, str]]:
             self.asked.append(tenant)
-            if self.away:
-                raise Retryable("GET /CRM/Lead/{customer}/LeadSources: timed out")
+            if self.away or tenant == self.only_away:
+                raise self.error
             return SOURCES if tenant == TENANT else []
 
         return ask
@@ -339,9 +361,10 @@ async def test_only_the_customer_who_was_named_is_asked_for(database: str) -> No
         assert msgspec.json.decode((await port.get("/lead-sources"))[1]) == LISTED
 
 
-async def test_while_vitec_is_away_there_is_no_list_and_it_is_asked_again(
-    tenant: Tenant, database: str
+async def test_while_vitec_is_away_there_is_no_list_and_it_is_asked_again_a_minute_later(
+    tenant: Tenant, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("daemon.ingest.leads.FRESH", 0.0)
     vitec = Office()
     vitec.away = True
     async with serving(tenant, dsn=database, sources=vitec.of) as port:
@@ -349,6 +372,30 @@ async def test_while_vitec_is_away_there_is_no_list_and_it_is_asked_again(
         assert (status, msgspec.json.decode(text)["status"]) == (502, "ERROR")
         vitec.away = False
         assert (await port.get("/lead-sources"))[0] == 200
+
+
+@pytest.mark.parametrize("error", [Retryable("no connection"), AccessDenied("refused", status=401)])
+async def test_vitec_is_not_asked_again_at_once_for_what_it_did_not_tell(
+    tenant: Tenant, database: str, error: VendorError
+) -> None:
+    vitec = Office()
+    vitec.away, vitec.error = True, error
+    async with serving(tenant, dsn=database, sources=vitec.of) as port:
+        answers = await asyncio.gather(*(port.get("/lead-sources") for _ in range(5)))
+    assert {status for status, _ in answers} == {502}
+    assert vitec.asked == [TENANT]
+
+
+async def test_a_customer_who_cannot_be_asked_hides_no_others_sources(database: str) -> None:
+    vitec = Office()
+    vitec.only_away = "malmo"
+    async with (
+        office(database) as oslo,
+        office(database, "malmo", "M2") as malmo,
+        serving(malmo, oslo, dsn=database, sources=vitec.of) as port,
+    ):
+        assert msgspec.json.decode((await port.get("/lead-sources"))[1]) == LISTED
+        assert (await port.get("/lead-sources?customer_id=M2"))[0] == 502
 
 
 # -- what is not told

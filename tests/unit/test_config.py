@@ -369,12 +369,20 @@ def test_a_tenants_name_is_fit_for_a_path(name: str) -> None:
 
 
 def test_two_tenants_of_one_name_are_refused() -> None:
-    found = problems(SMALLEST + SMALLEST.replace('"client"', '"other"'))
+    found = problems(SMALLEST + SMALLEST.replace('"client"', '"other"').replace("M11385", "M2"))
     assert found == ("tenants[oslo].name: is the name of two tenants (write another)",)
 
 
+def test_two_tenants_of_one_customer_are_refused() -> None:
+    bergen = SMALLEST.replace("oslo", "bergen").replace('"client"', '"other"')
+    said = "vitec.customer_id: is the customer of two tenants (keep one of them)"
+    assert problems(SMALLEST + bergen) == (f"tenants[oslo].{said}", f"tenants[bergen].{said}")
+    hub = '[tenants.vitec]\nproduct = "hub"'
+    assert parse(SMALLEST + bergen.replace("[tenants.vitec]", hub))
+
+
 def test_two_tenants_with_one_organisation_do_not_both_take_in_what_is_new_there() -> None:
-    bergen = SMALLEST.replace("oslo", "bergen")
+    bergen = SMALLEST.replace("oslo", "bergen").replace("M11385", "M2")
     first, second = problems(SMALLEST + bergen)
     assert first.startswith('tenants[oslo].sync.new_from_propstreet: "create" and another tenant has')
     assert second.startswith("tenants[bergen].sync.new_from_propstreet: ")

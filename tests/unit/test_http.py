@@ -1,13 +1,16 @@
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from daemon.domain.errors import RateLimited, Retryable
 from daemon.vendors.http import Endpoint, Route
 from daemon.vendors.limiter import Limiter
 
+GET = Route("GET", "/leads")
 POST = Route("POST", "/leads", "create")
 
 
@@ -19,10 +22,14 @@ class Vendor:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self.server = TestServer(app)
+        self.says: bytes | None = None
+        self.refuses: Mapping[str, str] | None = None
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked.append((request.headers, await request.read()))
-        return web.Response(status=204)
+        if self.refuses is not None:
+            return web.Response(status=429, headers=self.refuses)
+        return web.Response(status=204) if self.says is None else web.Response(body=self.says)
 
 
 @pytest.fixture
@@ -63,3 +70,39 @@ async def test_a_post_without_a_body_says_that_it_has_none(endpoint: Endpoint, v
     ((headers, arrived),) = vendor.asked
     assert arrived == b""
     assert headers["Content-Length"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (rb"\ud83c\udfe2", "🏢"),
+        (rb"\uD83C\uDFE2", "🏢"),
+        (rb"\ud83c", "\ufffd"),
+        (rb"\udfe2", "\ufffd"),
+        (rb"\ud83c\ud83c\udfe2", "\ufffd🏢"),
+        (rb"\ud83c\u00c5", "\ufffdÅ"),
+        (rb"\\ud83c", r"\ud83c"),
+        (rb"\\\ud83c", "\\\ufffd"),
+        (rb"\\ud83c\udfe2", "\\ud83c\ufffd"),
+        (rb"\ud83c\\udfe2", "\ufffd\\udfe2"),
+        (rb"\u0000\ud83c", "\x00\ufffd"),
+    ],
+)
+async def test_half_a_surrogate_pair_spoils_no_answer(
+    endpoint: Endpoint, vendor: Vendor, said: bytes, read: str
+) -> None:
+    vendor.says = b'["' + said + b'"]'
+    assert (await endpoint.call(GET)).decoded(msgspec.json.Decoder(list[str])) == [read]
+
+
+async def test_an_answer_nested_too_deep_is_unreadable(endpoint: Endpoint, vendor: Vendor) -> None:
+    vendor.says = b"[" * 100_000 + b"]" * 100_000
+    answer = await endpoint.call(GET)
+    with pytest.raises(Retryable):
+        answer.decoded(msgspec.json.Decoder(list[object]))
+
+
+async def test_a_date_that_no_clock_shows_is_no_time_to_wait_for(endpoint: Endpoint, vendor: Vendor) -> None:
+    vendor.refuses = {"Retry-After": "Mon, 18 May 99999999999999999999 12:00:30 GMT"}
+    with pytest.raises(RateLimited):
+        await endpoint.call(GET)

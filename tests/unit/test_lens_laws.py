@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.fields import Value, blank, same
+from daemon.domain.settings import ESTATE_STATUSES, INTEREST_LEVELS
 from daemon.mappings import LENSES
 from daemon.mappings.estate_statuses import STATUSES
 from daemon.mappings.interest_levels import LEVELS
@@ -39,6 +40,7 @@ TEXTS = st.one_of(
     st.text(max_size=12),
 )
 MAYBE = st.none() | TEXTS
+CLASSES = ("not_contacted", "contacted", "interested", "not_interested", "bidder")
 TAGS = st.lists(st.sampled_from(["investor", "vip", "auto", "loud"]), unique=True, max_size=4)
 OPTIONS = st.builds(
     Options,
@@ -49,6 +51,13 @@ OPTIONS = st.builds(
     company_categories=st.sampled_from([TABLE, {}]),
     empty_country=st.sampled_from(["unset", "SE"]),
     clear_by_empty_string=st.booleans(),
+    statuses=st.dictionaries(
+        st.sampled_from(sorted(ESTATE_STATUSES)),
+        st.sampled_from(["draft", "active", "inactive"]),
+        max_size=3,
+    ),
+    levels=st.dictionaries(st.sampled_from(sorted(INTEREST_LEVELS)), st.sampled_from(CLASSES), max_size=3),
+    new_prospect_status=st.sampled_from(["hold", "Assigned"]),
     project_status_writes=st.booleans(),
     prospect_removed=st.sampled_from(["hold", "not_interested"]),
     viewing_means_interested=st.booleans(),
@@ -73,7 +82,6 @@ def objects(**parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]
     return st.fixed_dictionaries({}, optional=parts)
 
 
-CLASSES = ("not_contacted", "contacted", "interested", "not_interested", "bidder")
 NUMBER = st.sampled_from([None, 0, 1, 59.9127, -10.75, "12500000", "0.10", 12500000, ""])
 PRICE = st.none() | objects(
     value=NUMBER,
@@ -105,7 +113,8 @@ ESTATE = {
     "price": st.none() | objects(price=NUMBER, offer=st.booleans()),
     "description": st.none()
     | objects(sellingHeading=MAYBE | st.just("h" * 200), longSellingDescription=MAYBE),
-    "advertiseOn": st.none() | objects(homepage=st.booleans(), hidePrice=st.booleans()),
+    "advertiseOn": st.none()
+    | objects(homepage=st.booleans(), hidePrice=st.booleans(), hideAddress=st.booleans()),
     "commissionType": st.sampled_from([None, "Sale", "Valuation"]),
     "salesStartDate": MAYBE,
     "marketedAs": st.sampled_from(

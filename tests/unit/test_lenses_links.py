@@ -10,6 +10,7 @@ from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.fields import Value
 from daemon.mappings import lens, propstreet_note, vitec_note
 from daemon.mappings.lens import Hold, Options, Patch
+from daemon.mappings.notes import REVISION
 from daemon.mappings.vitec_link import links_in
 from daemon.mappings.vitec_property import property_in
 
@@ -182,6 +183,19 @@ def test_a_note_is_never_rewritten() -> None:  # N15
     assert HERE_NOTE.put({"text": "a\nb"}, vitec_note.note_of("ADR1", row("a\r\nb ")), PLAIN) == Patch({})
 
 
+@pytest.mark.parametrize(
+    "revision",
+    [
+        action(details={"message": "Called", "supersedesActivityId": "454"}),
+        action(details={"message": "Called", "supersedesActivityId": 454}),
+        action(supersedesActivityId="454"),
+    ],
+)
+def test_a_note_that_replaces_another_one_says_so(revision: bytes) -> None:  # N15
+    assert THERE_NOTE.get(propstreet_note.note_of(revision, contact="7"), PLAIN).flags == (REVISION,)
+    assert THERE_NOTE.get(propstreet_note.note_of(action(), contact="7"), PLAIN).flags == ()
+
+
 @pytest.mark.parametrize("odd", [b"{}", b'{"id": "1", "text": 5, "details": 5}', b"7"])
 def test_an_odd_note_is_refused(odd: bytes) -> None:
     with pytest.raises(UntranslatablePayload):
@@ -251,9 +265,26 @@ def test_an_estate_without_a_place_on_earth_has_no_property(coordinate: Any) -> 
     assert property_in(estate({"objectAddress": None})) is None
 
 
-def test_a_hidden_address_tells_no_place() -> None:
-    assert property_in(estate(advertiseOn={"hideAddress": True})) is None
-    assert property_in(estate(advertiseOn={"hideAddress": False})) is not None
+def test_a_hidden_address_tells_no_place_and_clears_one_that_was_told() -> None:  # section 18
+    place = property_in(estate(advertiseOn={"hideAddress": True}, assignment={"estatenumber": "17-4"}))
+    assert place is not None
+    assert b"Storgatan" not in place
+    assert b"59.9" not in place
+    fields = HERE_PLACE.get(place, PLAIN).fields
+    assert fields == {"name": "17-4", "location": None}
+    present = raw(id="5", name="17-4", location={"latitude": 59.913868, "longitude": 10.752245})
+    assert THERE_PLACE.put(fields, present, PLAIN) == Patch({"location": None})
+    assert reasons(THERE_PLACE.cannot_hold(fields, None, PLAIN)) == {"*": "invalid"}
+    assert placed(estate(advertiseOn={"hideAddress": False})).fields["location"] == "59.913868,10.752245"
+
+
+def test_a_hidden_price_of_a_property_is_cleared() -> None:  # E6
+    for payload in (
+        estate(price={"price": 5}, advertiseOn={"hidePrice": True}),
+        estate(price={"price": 5, "offer": True}),
+    ):
+        assert placed(payload).fields["price"] is None
+    assert "price" not in placed(estate(price={"price": 0})).fields
 
 
 def test_a_property_does_not_change_with_the_status() -> None:

@@ -122,18 +122,35 @@ def test_a_project_without_a_name_is_named_as_an_estate_is(nothing: str | None) 
         ({"price": 12_500_000, "offer": False}, {"hidePrice": False}, "12500000 SEK"),
         ({"price": 12_500_000, "offer": True}, {}, None),
         ({"price": 12_500_000}, {"hidePrice": True}, None),
-        ({"price": None}, {}, None),
-        ({"price": ""}, {}, None),
-        ({"price": 0}, {}, None),
-        ({}, {}, None),
-        (None, {}, None),
+        ({"price": None}, {"hidePrice": True}, None),
+        (None, {"hidePrice": True}, None),
+        ({"price": None}, {}, "unknown"),
+        ({"price": ""}, {}, "unknown"),
+        ({"price": 0}, {}, "unknown"),
+        ({}, {}, "unknown"),
+        (None, {}, "unknown"),
     ],
 )
-def test_a_price_is_read_where_it_is_one_and_may_be_shown(
+def test_a_price_is_read_where_it_is_one_and_a_hidden_one_is_empty(
     price: Any, advertised: Any, read: Value
 ) -> None:  # E6
-    assert ESTATE.get(estate(price=price, advertiseOn=advertised), PLAIN).fields.get("price") == read
-    assert ("price" in ESTATE.get(estate(price=price, advertiseOn=advertised), PLAIN).fields) == bool(read)
+    fields = ESTATE.get(estate(price=price, advertiseOn=advertised), PLAIN).fields
+    assert fields.get("price", "unknown") == read
+
+
+def test_a_price_that_is_hidden_later_is_taken_away_at_propstreet() -> None:  # E6
+    hidden = ESTATE.get(estate(price={"price": 5}, advertiseOn={"hidePrice": True}), PLAIN).fields["price"]
+    present = project(price={"value": 5, "currency": "SEK", "scale": "none"})
+    assert PROJECT.put({"price": hidden}, present, PLAIN) == Patch({"price": None})
+
+
+def test_a_hidden_address_names_nothing() -> None:  # E3
+    base = {"objectAddress": STREET, "propertyUnitDesignation": "Ek 1:2"}
+    assert (
+        name_of(estate(baseInformation=base, advertiseOn={"hideAddress": False})) == "Storgatan 1, Stockholm"
+    )
+    assert name_of(estate(baseInformation=base, advertiseOn={"hideAddress": True})) == "Ek 1:2"
+    assert name_of(multi_unit(None, advertiseOn={"hideAddress": True})) == PRO
 
 
 @pytest.mark.parametrize(

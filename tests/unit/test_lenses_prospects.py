@@ -250,3 +250,18 @@ def test_an_odd_prospect_is_refused(payload: bytes) -> None:
 def test_an_odd_relation_is_refused(payload: bytes) -> None:
     with pytest.raises(UntranslatablePayload):
         RELATION.get(payload, PLAIN)
+
+
+def test_a_row_that_cannot_be_read_hides_no_other() -> None:
+    lists = b'{"speculatorOn":[{"estateId":7},null,{"estateId":"OBJ1","level":4}]}'
+    assert relation_of("OBJ1", "ADR1", lists, None) is not None
+
+
+def test_beside_a_row_that_cannot_be_read_nobody_is_gone() -> None:
+    with pytest.raises(UntranslatablePayload):
+        relation_of("OBJ2", "ADR1", b'{"speculatorOn":[{"estateId":7}]}', None)
+
+
+def test_nobody_is_not_among_the_people_of_an_estate() -> None:
+    estate = b'{"interests":["A",null],"buyers":[null],"viewings":[null,{"participants":[null,"B"]}]}'
+    assert relations_in(estate) == Relations(("A",), (), ("B",))

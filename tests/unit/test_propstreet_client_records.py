@@ -375,7 +375,6 @@ async def test_a_row_that_is_no_note_is_left_out_though_the_vendor_sent_it(
     [
         actions({"id": "1", "type": "note"}),
         actions(note(None, "2026-05-03T08:00:00Z")),
-        {"data": ["note"]},
         {"data": [], "page": {"hasMore": True}},
         [],
     ],
@@ -384,6 +383,27 @@ async def test_unreadable_notes_are_no_notes_at_all(
     client: PropstreetClient, vendor: aioresponses, payload: object
 ) -> None:
     vendor.get(f"{V1}/network/contacts/7/actions?type=notes", payload=payload)
+    with pytest.raises(Retryable):
+        await client.notes("contact", "7")
+
+
+async def test_an_odd_row_that_is_no_note_hides_no_notes(
+    client: PropstreetClient, vendor: aioresponses
+) -> None:
+    odd = ["note", 7, {"type": "audit"}, {"type": 7, "id": []}]
+    vendor.get(
+        f"{V1}/network/contacts/7/actions?type=notes",
+        payload=actions(*odd, note("1", "2026-05-03T08:00:00Z")),
+    )
+    assert [row.id for row in await client.notes("contact", "7")] == ["1"]
+
+
+async def test_pages_of_notes_that_lead_in_a_circle_are_not_followed_for_ever(
+    client: PropstreetClient, vendor: aioresponses
+) -> None:
+    for query, following in (("", "a"), ("&cursor=a", "b"), ("&cursor=b", "a")):
+        page = actions(following=following)
+        vendor.get(f"{V1}/network/contacts/7/actions?type=notes{query}", payload=page)
     with pytest.raises(Retryable):
         await client.notes("contact", "7")
 

@@ -10,7 +10,7 @@ import pytest
 from daemon.domain.fields import UNMAPPED, Value
 from daemon.domain.settings import ESTATE_STATUSES, INTEREST_LEVELS
 from daemon.mappings import lens
-from daemon.mappings.estate_statuses import STATUSES
+from daemon.mappings.estate_statuses import STATED, STATUSES
 from daemon.mappings.interest_levels import LEVELS, WRITTEN
 from daemon.mappings.lens import Options, Patch, Seen
 from daemon.mappings.vitec_relation import relation_of
@@ -112,8 +112,18 @@ def test_a_status_is_read_by_its_label_when_the_numbers_are_others(row: Row) -> 
 
 @every_status
 def test_a_status_is_read_by_its_number_alone(row: Row) -> None:
-    for label in (None, "", "Något nytt"):
+    for label in (None, "", " "):
         assert read(row["id"], label)[0] == expected(row)
+
+
+@every_status
+def test_a_number_beside_a_label_that_nobody_knows_is_believed_only_where_it_is_stated(row: Row) -> None:
+    fields, flags = read(row["id"], "Något nytt")  # decision 0013
+    if int(row["id"]) in STATED:
+        assert (fields, flags) == (expected(row), (f"estate_status:{row['name']}",))
+    else:
+        assert (fields, flags) == ({"classification": f"unmapped:{row['id']} Något nytt"}, ())
+    assert read(row["name"], "Något nytt")[0] == expected(row)
 
 
 @every_status

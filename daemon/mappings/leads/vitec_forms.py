@@ -37,6 +37,10 @@ class Form(Struct, frozen=True):
     names: tuple[Loc, ...]
 
 
+LONGEST_ESTATE_ID: Final = 40
+
+_ESTATE_IN_PATH: Final = ("path", "estateId")
+
 _NEEDS_CHANNEL: Final = "Epostadress, telefonnummer (bostad eller arbete) eller mobilnummer måste anges."
 
 
@@ -138,6 +142,7 @@ def lead_of(form: Form, given: Mapping[str, object]) -> Lead:
     """Read a form from its `path` and `body`; raises InvalidLead with every error."""
     wrong: list[FieldError] = []
     known = _known(given, form.shape, (), wrong)
+    wrong += _misnamed(known)
     errors = (*wrong, *_missing(form, known, [error.loc for error in wrong]))
     if errors:
         raise InvalidLead(errors)
@@ -150,6 +155,13 @@ def lead_of(form: Form, given: Mapping[str, object]) -> Lead:
         name=" ".join(filter(None, (_text_at(known, loc) for loc in form.names))) or None,
         canonical=msgspec.json.encode([form.kind, known], order="sorted"),
     )
+
+
+def _misnamed(known: object) -> Iterator[FieldError]:
+    """An estate in a path that would be another path there, or that no estate is called."""
+    estate = _text_at(known, _ESTATE_IN_PATH)
+    if estate is not None and (estate in (".", "..") or len(estate) > LONGEST_ESTATE_ID):
+        yield FieldError(_ESTATE_IN_PATH, "not an estate's id")
 
 
 def _known(value: object, shape: Shape, loc: Loc, wrong: list[FieldError]) -> object:

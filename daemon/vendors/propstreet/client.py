@@ -228,6 +228,7 @@ class PropstreetClient:
         actions = noted_record_of(category, external_id, parent).below("/actions")
         found: list[NoteRow] = []
         cursor: str | None = None
+        followed: set[str] = set()
         while True:
             query = {"type": "notes"} | ({"cursor": cursor} if cursor else {})
             answer = await self._call(actions.route("GET"), actions.segments, query=query)
@@ -238,8 +239,9 @@ class PropstreetClient:
                 raise answer.unreadable() from None
             if page.next_cursor is None:
                 return newest_first(found)
-            if page.next_cursor == cursor:
+            if page.next_cursor in followed:
                 raise answer.unreadable()  # following it would never end
+            followed.add(page.next_cursor)
             cursor = page.next_cursor
 
     async def add_note(

@@ -25,9 +25,7 @@ class _Details(msgspec.Struct):
     kind: str | None = None
 
 
-class _Action(msgspec.Struct):
-    id: str | int
-    at: str = msgspec.field(name="timestampUtc")
+class _Says(msgspec.Struct):
     type: str | None = None
     details: _Details | None = None
 
@@ -38,13 +36,38 @@ class _Action(msgspec.Struct):
         return kind is not None and kind.lower() in KINDS
 
 
+class _Action(_Says, kw_only=True):
+    id: str | int
+    at: str = msgspec.field(name="timestampUtc")
+
+
+_SAYS = msgspec.json.Decoder(_Says)
 _ACTION = msgspec.json.Decoder(_Action)
 
 
 def notes_among(rows: Iterable[bytes]) -> list[NoteRow]:
-    """The rows that are notes: a vendor may overlook the filter. Raises msgspec.DecodeError for an odd row."""
-    actions = ((_ACTION.decode(row), row) for row in rows)
-    return [NoteRow(str(action.id), action.at, row) for action, row in actions if action.is_note]
+    """The rows that are notes: a vendor may overlook the filter.
+
+    A row that does not even say when it was done is left out, unless it calls itself a note: msgspec.DecodeError then.
+    """
+    return [NoteRow(str(action.id), action.at, row) for row in rows if (action := _note(row)) is not None]
+
+
+def _note(row: bytes) -> _Action | None:
+    try:
+        action = _ACTION.decode(row)
+    except msgspec.DecodeError:
+        if _says_note(row):
+            raise
+        return None
+    return action if action.is_note else None
+
+
+def _says_note(row: bytes) -> bool:
+    try:
+        return _SAYS.decode(row).is_note
+    except msgspec.DecodeError:
+        return False
 
 
 def newest_first(notes: Iterable[NoteRow]) -> list[NoteRow]:

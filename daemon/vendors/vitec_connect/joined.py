@@ -15,6 +15,9 @@ from daemon.vendors.vitec_connect.client import VitecConnectClient
 Pair = tuple[str, str]
 """An estate's id and a contact's."""
 
+OWN = ":note:"
+"""Stands between a contact's id and the digest of its own note."""
+
 
 class Relations(msgspec.Struct, frozen=True):
     """The present relation of each pair, None where there is none; and the contacts that Vitec does not know."""
@@ -29,13 +32,20 @@ async def relations_of(
     """The present relation of each pair. Reads speculators and buyers in batches of 20.
 
     `viewing` has, by estate, who came to a viewing, where that counts (R6). A pair whose answer makes no sense is left
-    out: nothing is concluded from it.
+    out: nothing is concluded from it. A contact that is in neither answer is asked for alone before it counts as
+    unknown: one unknown id may hide the others (VS21).
     """
     pairs = list(pairs)
     contacts = list(dict.fromkeys(contact for _, contact in pairs))
     if not contacts:
         return Relations({}, frozenset())
     speculators, buyers = await client.speculators(contacts), await client.buyers(contacts)
+    for contact in contacts:
+        if contact not in speculators.keys() | buyers.keys():
+            if (interests := await client.speculator(contact)) is not None:
+                speculators[contact] = interests
+            if (purchases := await client.buyer(contact)) is not None:
+                buyers[contact] = purchases
     found: dict[Pair, bytes | None] = {}
     for estate, contact in pairs:
         seen = contact in (viewing or {}).get(estate, ())
@@ -64,12 +74,25 @@ async def notes_of(
         except msgspec.MsgspecError:
             continue
     payload = await client.read_one("Company" if kind == "Company" else "Person", contact)
-    text = _CONTACT.decode(payload).note if payload is not None else None
+    text = _text(_CONTACT.decode(payload).note) if payload is not None else None
     if text and text.strip() and not is_strategy(text, options):
         digest = hashlib.blake2b(text.strip().encode("utf-8", "replace"), digest_size=9).hexdigest()
-        record = f"{contact}:note:{digest}"
+        record = f"{contact}{OWN}{digest}"
         found[record] = note_of(contact, msgspec.json.encode({"id": record, "text": text}))
     return found
+
+
+def is_own_note(record: str) -> bool:
+    """Whether a note's id is one of ours, for a contact's own note."""
+    return OWN in record
+
+
+def _text(note: msgspec.Raw) -> str | None:
+    """A contact's own note, None where it is no text."""
+    try:
+        return _TEXT.decode(note)
+    except msgspec.MsgspecError:
+        return None
 
 
 class _Noted(msgspec.Struct):
@@ -77,8 +100,9 @@ class _Noted(msgspec.Struct):
 
 
 class _Contact(msgspec.Struct):
-    note: str | None = None
+    note: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _NOTED = msgspec.json.Decoder(_Noted)
 _CONTACT = msgspec.json.Decoder(_Contact)
+_TEXT: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)

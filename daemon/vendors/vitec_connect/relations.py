@@ -30,6 +30,14 @@ class RelationCalls(Office):
         """`{"id", "buyerOn"}` by contact id, in batches of 20; an unknown id is absent (speculators, read)."""
         return await self._read("Buyer", ids)
 
+    async def speculator(self, contact_id: str) -> bytes | None:
+        """As `speculators`, for one contact; None for an id that the vendor does not know (VS21)."""
+        return await self._read_one("Speculator", contact_id)
+
+    async def buyer(self, contact_id: str) -> bytes | None:
+        """As `buyers`, for one contact; None for an id that the vendor does not know (VS21)."""
+        return await self._read_one("Buyer", contact_id)
+
     async def set_speculator(self, contact_id: str, estate_id: str, body: Mapping[str, object]) -> None:
         """Sets a contact's status on an estate (speculators, write). Repeating it changes nothing more.
 
