@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import partial
 
 from daemon.domain.errors import UntranslatablePayload, VendorError
+from daemon.domain.events import CONTACT_GONE
 from daemon.domain.settings import Limits
 from daemon.domain.streams import VITEC, record_stream, relation_id
 from daemon.domain.times import vendor_time
 from daemon.ingest.apart import apart, passes
 from daemon.ingest.polls import Poller
-from daemon.ingest.relations import relations_of_estate
+from daemon.ingest.relations import contacts_gone, relations_of_estate
 from daemon.ingest.removals import removed
 from daemon.ingest.rounds import Rounds
 from daemon.mappings.estate_statuses import odd_statuses
@@ -74,6 +75,8 @@ class EstatePoller(Poller):
             for contact, evidence in found.gone.items():
                 stream = record_stream("prospect", VITEC, relation_id(estate, contact))
                 items.append(removed(self.at, stream, VITEC, str(started), evidence))
+            lost = [contact for contact, evidence in found.gone.items() if evidence == CONTACT_GONE]
+            items += await contacts_gone(self.at, self._client, lost, str(started))
         return items, 2 * -(-(len(found.present) + len(found.gone)) // 20)
 
     def _too_many(self, gone: int, known: int) -> bool:

@@ -8,6 +8,7 @@ from daemon.domain.errors import NotFound, UntranslatablePayload
 from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.ingest.apart import AT_FAULT, CLOSED, apart, passes
+from daemon.ingest.relations import contacts_gone
 from daemon.ingest.removals import removed
 from daemon.mappings import lens, propstreet_note
 from daemon.mappings.privacy import without_national_ids
@@ -245,6 +246,8 @@ class VitecConnectFetcher(Fetcher):
                 await self.found(need, started, read.found[pair], evidence)
             else:
                 self.rests(need)
+        lost = [contact for (_, contact) in pairs if contact in read.unknown]
+        await self.at.appender.append(await contacts_gone(self.at, self._client, lost, str(started)))
 
     async def _participants(self, estates: set[str]) -> dict[str, set[str]]:
         """Who came to a viewing, by estate (R6)."""

@@ -1,13 +1,17 @@
 """Who is interested in an estate: Vitec tells it by contact, so an estate's list leads to the contacts' own rows."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import CONTACT_GONE, NOT_FOUND
-from daemon.domain.streams import VITEC, relation_id
+from daemon.domain.streams import VITEC, record_stream, relation_id
+from daemon.ingest.removals import removed
 from daemon.mappings.vitec_relation import relations_in
 from daemon.processor import Tenant
 from daemon.storage import views
+from daemon.storage.appender import Item
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
 
@@ -44,3 +48,22 @@ async def relations_of_estate(
         {each: CONTACT_GONE if each in read.unknown else NOT_FOUND for each in gone},
         len(before),
     )
+
+
+async def contacts_gone(
+    at: Tenant, client: VitecConnectClient, contacts: Iterable[str], mark: str
+) -> list[Item]:
+    """The removals of contacts that Vitec's relations do not know: each is asked for alone before it counts as gone.
+
+    No list of changes tells of a removal, and whoever joined the contact waits to learn whether it was merged.
+    """
+    names = sorted(set(contacts))
+    found: list[Item] = []
+    for category, kind in (("contact", "Person"), ("company", "Company")):
+        async with at.connection() as conn:
+            known = await views.kinds(conn, at.name, category, VITEC, names)
+        for contact in known:
+            if await client.read_one(kind, contact) is None:  # type: ignore[arg-type]  # a Kind
+                stream = record_stream(category, VITEC, contact)
+                found.append(removed(at, stream, VITEC, mark))
+    return found

@@ -262,7 +262,6 @@ async def test_the_log_of_all_of_this_is_sound(town: Flow) -> None:
     await town.check_log()
 
 
-@pytest.mark.xfail(strict=True, reason="the hold of a revision is told again and again, with nothing wanted")
 async def test_a_note_replaced_at_propstreet_is_no_second_note_at_vitec(town: Flow) -> None:  # N15
     ola, propstreet = person(town), town.world.propstreet
     [contact] = await known(town, "contact", ola)

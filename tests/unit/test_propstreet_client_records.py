@@ -81,7 +81,7 @@ def note(number: object, at: str, **fields: object) -> dict[str, object]:
     return {"id": number, "type": "note", "timestampUtc": at, "details": {"message": "Ringte."}, **fields}
 
 
-def actions(*rows: dict[str, object], following: str | None = None) -> dict[str, object]:
+def actions(*rows: object, following: str | None = None) -> dict[str, object]:
     return {"data": rows, "page": {"nextCursor": following, "pageSize": 100, "hasMore": bool(following)}}
 
 
