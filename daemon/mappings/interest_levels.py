@@ -81,3 +81,9 @@ def status_problem(wanted: str, present: str | None, options: Options) -> Hold |
 def status_of(wanted: str) -> str:
     """Give the Status to write. not_contacted is written as Assigned where that was configured (12.4, note 1)."""
     return WRITTEN.get(wanted, WRITTEN[CONTACTED])
+
+
+def read_after(wanted: str, options: Options) -> str:
+    """Give the class that a written classification reads back as: `levels` may give its level another one."""
+    status = status_of(wanted)
+    return class_of("ParticipateInBidding" if status == WRITTEN[BIDDER] else status, options)

@@ -17,12 +17,12 @@ from daemon.mappings.decoding import decoded
 from daemon.mappings.interest_levels import (
     BIDDER,
     BUYER,
-    CONTACTED,
     INTERESTED,
     NONE,
     NOT_CONTACTED,
     class_of,
     level_named,
+    read_after,
     status_of,
     status_problem,
 )
@@ -136,9 +136,23 @@ class VitecRelation(Lens[Relation]):
         )
 
     def kept(self, field: str, wanted: Value, read: Value, options: Options) -> bool:
-        """Tell whether the value read is the wanted one, also where a new prospect is shown as assigned."""
-        shown = options.new_prospect_status == "Assigned" and (wanted, read) == (NOT_CONTACTED, CONTACTED)
-        return shown or super().kept(field, wanted, read, options)
+        """Tell whether the value read is the wanted one, or the class that its written status has at Vitec.
+
+        That is another one where a new prospect is shown as assigned, and where `levels` says so.
+        """
+        if super().kept(field, wanted, read, options):
+            return True
+        if not isinstance(wanted, str) or (wanted == NOT_CONTACTED and options.new_prospect_status == "hold"):
+            return False
+        return read == read_after(wanted, options)
+
+    def _settled(self, field: str, value: Value, seen: Seen | None, options: Options) -> bool:
+        """Whether Vitec's word for the value is there already (G2)."""
+        if super()._settled(field, value, seen, options):
+            return True
+        return (
+            seen is not None and field in seen.fields and self.kept(field, value, seen.fields[field], options)
+        )
 
     def check(self, field: str, value: Value, seen: Seen | None, options: Options) -> Hold | None:
         """Decide by the table of 12.4. Of a create, what concerns the whole of it is told by `check_create`."""
