@@ -17,6 +17,7 @@ from daemon.mappings.decoding import decoded
 from daemon.mappings.interest_levels import (
     BIDDER,
     BUYER,
+    CLASSIFICATIONS,
     INTERESTED,
     NONE,
     NOT_CONTACTED,
@@ -142,9 +143,11 @@ class VitecRelation(Lens[Relation]):
         """
         if super().kept(field, wanted, read, options):
             return True
-        if not isinstance(wanted, str) or (wanted == NOT_CONTACTED and options.new_prospect_status == "hold"):
+        if wanted not in CLASSIFICATIONS or (
+            wanted == NOT_CONTACTED and options.new_prospect_status == "hold"
+        ):
             return False
-        return read == read_after(wanted, options)
+        return read == read_after(str(wanted), options)
 
     def _settled(self, field: str, value: Value, seen: Seen | None, options: Options) -> bool:
         """Whether Vitec's word for the value is there already (G2)."""
