@@ -1,5 +1,6 @@
 """Rounds of what hangs on contacts and companies, and moves no date there: who belongs to which company, and notes."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +21,7 @@ from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_connect.joined import is_own_note, notes_of
+from projections.entities import part_key
 
 NOTED: Final = ("contact", "company", "prospect")
 
@@ -46,6 +48,22 @@ class VitecRounds(Rounds[Typed]):
         """Those that were read since they were looked at, and those that nobody looked at for long."""
         return await views.owners_to_look_at(conn, self.tenant, self._of, VITEC, self.source, audited)
 
+    async def found(
+        self, cursor: Cursor, category: str, key: str, found: Mapping[str, bytes], started: int
+    ) -> None:
+        """Append what one answer lists of a record; what we knew and it lacks is gone, but for a contact's own note."""
+        async with self.at.connection() as conn:
+            known = await views.joined_records(conn, self.tenant, category, VITEC, key)
+        items: list[Item] = [
+            self.read(cursor, category, record, payload, started) for record, payload in found.items()
+        ]
+        items += [
+            removed(self.at, record_stream(category, VITEC, record), VITEC, str(started))
+            for record in known
+            if record not in found and not is_own_note(record)
+        ]
+        await self.at.appender.append(items)
+
 
 class VitecLinkPoller(VitecRounds):
     """Who belongs to a company: the company's relations tell (K1 to K6)."""
@@ -62,17 +80,7 @@ class VitecLinkPoller(VitecRounds):
         except UntranslatablePayload:
             self._log.warning("poll.unreadable_relations")
             return 1
-        async with self.at.connection() as conn:
-            known = await views.joined_records(conn, self.tenant, "link", VITEC, f"part:company:{company}")
-        items: list[Item] = [
-            self.read(cursor, "link", record, link, started) for record, link in found.items()
-        ]
-        items += [
-            removed(self.at, record_stream("link", VITEC, record), VITEC, str(started))
-            for record in known
-            if record not in found
-        ]
-        await self.at.appender.append(items)
+        await self.found(cursor, "link", part_key("company", company), found, started)
         await self.looked(company)
         return 1
 
@@ -88,17 +96,7 @@ class VitecNotePoller(VitecRounds):
         is gone. The contact's own note has no id that could be missing."""
         contact, started = each.external_id, self.at.appender.head
         found = await notes_of(self._client, contact, each.kind, self.at.options)
-        async with self.at.connection() as conn:
-            known = await views.joined_records(conn, self.tenant, "note", VITEC, f"part:contact:{contact}")
-        items: list[Item] = [
-            self.read(cursor, "note", record, payload, started) for record, payload in found.items()
-        ]
-        items += [
-            removed(self.at, record_stream("note", VITEC, record), VITEC, str(started))
-            for record in known
-            if record not in found and not is_own_note(record)
-        ]
-        await self.at.appender.append(items)
+        await self.found(cursor, "note", part_key("contact", contact), found, started)
         await self.looked(contact)
         return 2
 
