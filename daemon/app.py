@@ -15,7 +15,7 @@ from daemon.deliver import Deliverer, PropstreetTarget, VitecConnectTarget
 from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable
-from daemon.domain.settings import Limits, Settings, TenantSettings
+from daemon.domain.settings import Limits, Settings
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
 from daemon.ingest.http import Receiver
@@ -164,15 +164,15 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
         stack.push_async_callback(pool.close)
         tenants = {}
         for each in settings.tenants:
-            appender = Appender(pool, each.name)
+            appender = Appender(pool, each.name, clock=utc_now)
             await appender.start()
             stack.push_async_callback(appender.stop)
             tenants[each.name] = Tenant(available(each), settings.mode, pool, appender, utc_now)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        vendors = {name: Vendors(tenant.settings, session) for name, tenant in tenants.items()}
+        vendors = {name: Vendors(tenant, session) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
         await _refold(settings, dsn)
-        daemon = Daemon([s for name, tenant in tenants.items() for s in _services(tenant, vendors[name])])
+        daemon = Daemon([s for name, tenant in tenants.items() for s in stages(tenant, vendors[name])])
         daemon.port = port
         listening = asyncio.create_task(Listener(dsn, daemon.heard).run())
         stack.callback(listening.cancel)
@@ -233,9 +233,9 @@ async def _refold(settings: Settings, dsn: str) -> None:
 class Vendors:
     """One tenant's two vendors: every stage shares a client, and thereby its limiter."""
 
-    def __init__(self, settings: TenantSettings, session: aiohttp.ClientSession) -> None:
-        self.vitec = _vitec(settings, session)
-        self.propstreet = _propstreet(settings, session)
+    def __init__(self, tenant: Tenant, session: aiohttp.ClientSession) -> None:
+        self.vitec = _vitec(tenant, session)
+        self.propstreet = _propstreet(tenant, session)
 
     async def lead_sources(self) -> list[tuple[str, str]]:
         """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
@@ -244,7 +244,7 @@ class Vendors:
         return [(source.id, source.name) for source in await self.vitec.lead_sources()]
 
 
-def _services(tenant: Tenant, vendors: Vendors) -> list[Service]:
+def stages(tenant: Tenant, vendors: Vendors) -> list[Service]:
     """One tenant's stages, upstream first."""
     vitec, propstreet = vendors.vitec, vendors.propstreet
     if isinstance(vitec, VitecHubClient):
@@ -297,8 +297,8 @@ def _polls(tenant: Tenant, vitec: VitecConnectClient, propstreet: PropstreetClie
     return polls
 
 
-def _vitec(settings: TenantSettings, session: aiohttp.ClientSession) -> VitecConnectClient | VitecHubClient:
-    vitec = settings.vitec
+def _vitec(tenant: Tenant, session: aiohttp.ClientSession) -> VitecConnectClient | VitecHubClient:
+    vitec = tenant.settings.vitec
     if vitec.product == "hub":
         return VitecHubClient(
             session,
@@ -307,6 +307,7 @@ def _vitec(settings: TenantSettings, session: aiohttp.ClientSession) -> VitecCon
             vitec.username,
             vitec.password.reveal(),
             _limiter(vitec.limits),
+            clock=tenant.clock,
         )
     return VitecConnectClient(
         session,
@@ -315,22 +316,30 @@ def _vitec(settings: TenantSettings, session: aiohttp.ClientSession) -> VitecCon
         vitec.username,
         vitec.password.reveal(),
         _limiter(vitec.limits),
+        clock=tenant.clock,
         credentials={
             group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()
         },
     )
 
 
-def _propstreet(settings: TenantSettings, session: aiohttp.ClientSession) -> PropstreetClient:
-    propstreet = settings.propstreet
+def _propstreet(tenant: Tenant, session: aiohttp.ClientSession) -> PropstreetClient:
+    propstreet = tenant.settings.propstreet
     return PropstreetClient(
         session,
         propstreet.base_url,
         propstreet.client_id,
         propstreet.client_secret.reveal(),
         _limiter(propstreet.limits),
+        clock=tenant.clock,
     )
 
 
 def _limiter(limits: Limits) -> Limiter:
-    return Limiter(limits.per_second, limits.per_minute, limits.per_hour, limits.concurrency)
+    return Limiter(
+        limits.per_second,
+        limits.per_minute,
+        limits.per_hour,
+        limits.concurrency,
+        clock=asyncio.get_running_loop().time,
+    )

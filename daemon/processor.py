@@ -1,5 +1,7 @@
 """What every stage of a tenant stands on: its database pool, its appender, its settings."""
 
+import random
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -21,7 +23,10 @@ ONCE_A_DAY = 86_400.0
 
 
 class Tenant:
-    """One tenant at run time. `options` may gain Vitec's catalogue of categories once it is known."""
+    """One tenant at run time. `options` may gain Vitec's catalogue of categories once it is known.
+
+    `clock` and `chance` are the machine's, or those of a run that can be repeated.
+    """
 
     def __init__(
         self,
@@ -30,6 +35,7 @@ class Tenant:
         pool: Any,
         appender: Appender,
         clock: Callable[[], datetime],
+        chance: random.Random | None = None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
@@ -37,7 +43,12 @@ class Tenant:
         self.pool = pool
         self.appender = appender
         self.clock = clock
+        self.chance = chance or random.SystemRandom()
         self.options = options_of(settings)
+
+    def random_id(self) -> uuid.UUID:
+        """A mark of its own for what came without one."""
+        return uuid.UUID(int=self.chance.getrandbits(128), version=4)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

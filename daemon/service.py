@@ -1,7 +1,6 @@
 """The skeleton of everything that runs: wait for a wake or for time to pass, tick, and come back after a failure."""
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
@@ -61,9 +60,9 @@ class Service(ABC):
                     started = True
                 await self.before()
                 self.wake.clear()
-                began = time.monotonic()
+                began = asyncio.get_running_loop().time()
                 more = await self.tick()
-                self.took = time.monotonic() - began
+                self.took = asyncio.get_running_loop().time() - began
                 self.failures = 0
             except UnknownEventError:
                 raise

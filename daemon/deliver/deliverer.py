@@ -5,8 +5,7 @@ the streams that were looked at, so an event that arrived meanwhile makes the ap
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -61,12 +60,9 @@ SERIAL: Final = LOOKED_FOR | {"note"}
 class Deliverer(Processor):
     """Sends one tenant's commands: one at a time per entity, creates one at a time per target."""
 
-    def __init__(
-        self, tenant: Tenant, targets: dict[str, Target], *, jitter: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, tenant: Tenant, targets: dict[str, Target]) -> None:
         super().__init__("deliver", tenant)
         self._targets = targets
-        self._jitter = jitter
         self._creating = {name: asyncio.Lock() for name in targets}
         self._probing = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -162,7 +158,7 @@ class Deliverer(Processor):
             self._close(command.target)
         except VendorError as error:  # while looking: nothing was attempted
             self._log.warning("deliver.postponed", command=command.command, reason=type(error).__name__)
-            await asyncio.sleep(min(30.0, retry.pause(self.failures + 1, self._jitter())))
+            await asyncio.sleep(min(30.0, retry.pause(self.failures + 1, self.at.chance.random())))
         except Exception:
             self._log.exception("deliver.failed", command=command.command)
             await asyncio.sleep(1.0)
@@ -244,7 +240,7 @@ class Deliverer(Processor):
         failure = entity.failures.get(command.target)
         if failure is None or command.due_at is not None:
             return True
-        wait = timedelta(seconds=retry.pause(failure.count, self._jitter()))
+        wait = timedelta(seconds=retry.pause(failure.count, self.at.chance.random()))
         return self._resting.setdefault(command.command, failure.at + wait) <= self.at.clock()
 
     async def _met(self, conn: Connection, entity: Entity) -> bool:
@@ -296,7 +292,7 @@ class Deliverer(Processor):
             case UnknownOutcome():  # what is never repeated need not wait before it is held
                 return CommandUnknown(command, name, self._later(attempt) if entity.lead is None else None)
             case RateLimited(retry_after=after):
-                at = retry.retry_at(self.at.clock(), 1, self._jitter(), after)
+                at = retry.retry_at(self.at.clock(), 1, self.at.chance.random(), after)
                 return CommandFailed(command, name, error.status, at)
             case AccessDenied():
                 return CommandFailed(command, name, error.status, self._close(target))
@@ -329,7 +325,7 @@ class Deliverer(Processor):
         return self._closed[target]
 
     def _later(self, attempt: int) -> datetime | None:
-        return retry.retry_at(self.at.clock(), max(attempt, 1), self._jitter())
+        return retry.retry_at(self.at.clock(), max(attempt, 1), self.at.chance.random())
 
     async def _record(self, entity: Entity, outcome: Sequence[Item | Decision]) -> None:
         """Append an outcome, however long the database is away: what happened at a vendor must not be forgotten."""

@@ -1,6 +1,6 @@
 """Writing to Vitec Connect, which has no compare-and-swap: read, compare, write, read back, close together."""
 
-import time
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -74,7 +74,7 @@ class VitecConnectTarget:
             stream = record_stream(entity.category, VITEC, record)
             gone = RecordRemoved(evidence)
             return Moved((at.decided(entity, gone, stream=stream, origin=VITEC, mark=str(entity.position)),))
-        seen = time.monotonic()
+        seen = asyncio.get_running_loop().time()
         read = read_of(
             at, entity, VITEC, record, payload, Reading(via="fetch", started=started), kind=side.kind
         )
@@ -185,7 +185,7 @@ class VitecConnectTarget:
             return await write_note(
                 at, entity, VITEC, pending, self._notes(pending), self._add_note(at, pending, write)
             )
-        sent = time.monotonic()
+        sent = asyncio.get_running_loop().time()
         record = await self._send(at, entity, pending, write)
         if pending.record is None and entity.category in KINDS:
             await self._refuse_a_linked_one(at, entity.category, record)
@@ -207,8 +207,8 @@ class VitecConnectTarget:
 
     async def _ask_polls(self, at: Tenant) -> None:
         """Look soon for what Vitec makes of a lead; in a burst, once a second."""
-        if time.monotonic() - self._asked >= 1.0:
-            self._asked = time.monotonic()
+        if asyncio.get_running_loop().time() - self._asked >= 1.0:
+            self._asked = asyncio.get_running_loop().time()
             with suppress(DatabaseUnreachable):  # the polls come by themselves
                 async with at.connection() as conn:
                     await working.ask_polls(conn, at.name)

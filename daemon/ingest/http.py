@@ -1,8 +1,6 @@
 """The open port: every delivery is checked on its raw bytes, stored, and only then answered."""
 
 import hmac
-import time
-import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -56,7 +54,7 @@ class Receiver:
         body = await request.read()
         if key is None:
             raise InvalidSignature("no webhook secret is configured")
-        delivery = verify(key, request.headers, body, time.time())
+        delivery = verify(key, request.headers, body, tenant.clock().timestamp())
         event = propstreet_webhooks.event_of(
             tenant.name,
             delivery,
@@ -77,7 +75,7 @@ class Receiver:
             raise web.HTTPNotFound(text="no such address")
         events = vitec_notifications.events_of(
             tenant.name,
-            uuid.uuid4(),
+            tenant.random_id(),
             await request.read(),
             request.query,
             tenant.clock(),

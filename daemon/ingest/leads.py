@@ -5,7 +5,6 @@ The same lead on the same Swedish day is one event, so whoever posts it twice is
 
 import asyncio
 import hmac
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -86,7 +85,7 @@ class LeadReceiver:
         """A customer's lead sources, None where Vitec could not be asked. Many who ask at once are one call."""
         async with self._asking[tenant.name]:
             known = self._known.get(tenant.name)
-            if known is None or time.monotonic() >= known.until:
+            if known is None or asyncio.get_running_loop().time() >= known.until:
                 known = self._known[tenant.name] = await self._read_sources(tenant)
             return known.sources
 
@@ -96,8 +95,8 @@ class LeadReceiver:
         except VendorError as error:
             log.warning("ingest.no_lead_sources", tenant=tenant.name, reason=type(error).__name__)
             rest = ONCE_A_DAY if isinstance(error, AccessDenied) else FRESH
-            return _Known(None, time.monotonic() + rest)
-        return _Known(sources, time.monotonic() + FRESH)
+            return _Known(None, asyncio.get_running_loop().time() + rest)
+        return _Known(sources, asyncio.get_running_loop().time() + FRESH)
 
     async def _receive(
         self, kind: LeadKind, request: web.Request, path: dict[str, str] | None = None
