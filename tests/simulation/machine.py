@@ -1,0 +1,188 @@
+"""The machine that the daemon runs on: it loses power between any two awaits, loses its database, and starts again.
+
+A life of the daemon is put together as `daemon.app` does it, from the same parts; only the clock, the chance, the
+connections and the network are the simulation's.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from daemon.app import Daemon, Vendors, stages
+from daemon.domain.capabilities import available
+from daemon.domain.errors import ToveisError
+from daemon.domain.settings import Mode, TenantSettings
+from daemon.ingest.http import Receiver
+from daemon.ingest.leads import LeadReceiver
+from daemon.processor import Tenant
+from daemon.storage.appender import Appender
+from tests.simulation.loop import LIFE, VirtualLoop, forever
+from tests.simulation.network import Network
+
+HOST: Final = "daemon.test"
+AGAIN: Final = 5.0
+"""Seconds until the service manager starts the daemon again."""
+IDLE: Final = 5.0
+"""Seconds after which a stage looks by itself; one, outside."""
+
+
+class Machine:
+    """Starts the daemon, ends it, and counts what it does: every statement and every request is a numbered operation."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        network: Network,
+        database: Any,
+        settings: TenantSettings,
+        mode: Mode,
+        began: datetime,
+        seed: int,
+    ) -> None:
+        self.settings = settings
+        self.mode = mode
+        self.life = 0
+        self.operations = 0
+        self.crashes: set[int] = set()
+        """The numbers of the operations at which the power fails."""
+        self.crashed = 0
+        self.failed: list[str] = []
+        self.tenant: Tenant | None = None
+        self.slow = 0.002
+        """Seconds that the database takes at most, most of the time."""
+        self._loop = loop
+        self._network = network
+        self._database = database
+        self._began = began
+        self._chance = random.Random(seed)
+        self._away_until = 0.0
+        self._daemon: Daemon | None = None
+        self._pool: Any = None
+        self._heard: Callable[[str, str], None] | None = None
+        network.gate = self._at_the_network
+
+    def clock(self) -> datetime:
+        """The machine's own clock."""
+        return self._began + timedelta(seconds=self._loop.now)
+
+    @property
+    def up(self) -> bool:
+        """The stages run."""
+        return self._daemon is not None
+
+    def start(self) -> None:
+        """Begin a new life."""
+        if self._pool is None:
+            self.life += 1
+            self._loop.create_task(self._live(), context=self._loop.context_of(self.life))
+
+    def crash(self) -> None:
+        """The power fails: what was not sent is not sent, what was not committed is not there."""
+        if self._pool is None:
+            return
+        self.crashed += 1
+        self._end_life()
+
+    async def stop(self) -> None:
+        """Drain, as on SIGTERM."""
+        if self._daemon is not None and self.tenant is not None:
+            await self._daemon.drain()
+            await self.tenant.appender.stop()
+            self._loop.end(self.life)
+        self._down()
+
+    def lose_database(self, seconds: float) -> None:
+        """Every connection breaks, and no new one is made for a while."""
+        self._away_until = max(self._away_until, self._loop.now + seconds)
+        if self._pool is not None:
+            self._pool.terminate()
+
+    def lose_connections(self) -> None:
+        """Every connection breaks; new ones can be made."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    def _down(self) -> None:
+        self._network.hang_up(HOST)
+        if self._pool is not None:
+            self._pool.terminate()
+        if self._heard is not None:
+            self._database.listeners.remove(self._heard)
+        self._pool = self._daemon = self._heard = None
+
+    async def _live(self) -> None:
+        try:
+            self._pool = self._database.pool(self._at_the_database)
+            daemon = await self._started()
+            await daemon.failure()
+        except (ToveisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if self._daemon is not None:
+                self.failed.append(f"{type(error).__name__}: {error}")
+        self._end_life()
+        await forever()
+
+    def _end_life(self) -> None:
+        self._loop.end(self.life)
+        self._down()
+        self._loop.call_later(
+            self._chance.uniform(0.5, 2.0) * AGAIN, self.start, context=self._loop.context_of(0)
+        )
+
+    async def _started(self) -> Daemon:
+        appender = Appender(self._pool, self.settings.name, clock=self.clock)
+        await appender.start()
+        chance = random.Random(self._chance.getrandbits(64))
+        tenant = Tenant(available(self.settings), self.mode, self._pool, appender, self.clock, chance)
+        vendors = Vendors(tenant, self._network.session("daemon"))
+        leads = LeadReceiver({tenant.name: tenant}, {tenant.name: vendors.lead_sources}, None)
+        self._network.listen(HOST, Receiver({tenant.name: tenant}, _ready, leads).app(), self.life)
+        services = stages(tenant, vendors)
+        for service in services:
+            service.every = max(service.every, IDLE)
+        daemon = Daemon(services)
+        self._listen(daemon)
+        self.tenant, self._daemon = tenant, daemon
+        return daemon
+
+    def _listen(self, daemon: Daemon) -> None:
+        context = self._loop.context_of(self.life)
+
+        def heard(channel: str, payload: str) -> None:
+            delay = self._chance.uniform(0.0, self.slow)
+            self._loop.call_later(delay, daemon.heard, channel, payload, context=context)
+
+        self._heard = heard
+        self._database.listeners.append(heard)
+
+    async def _at_the_database(self, operation: str) -> None:
+        if self._loop.now < self._away_until:
+            await asyncio.sleep(0.001)
+            raise ConnectionRefusedError(operation)
+        await self._pass()
+
+    async def _at_the_network(self, operation: str) -> None:
+        await self._pass()
+
+    async def _pass(self) -> None:
+        """One operation: perhaps the last of this life, mostly quick, sometimes not."""
+        if LIFE.get() != self.life:
+            await forever()
+        self.operations += 1
+        if self.operations in self.crashes:
+            self.crash()
+            await forever()
+        chance = self._chance.random()
+        if chance > 0.995:
+            await asyncio.sleep(self._chance.uniform(0.0, 200 * self.slow))
+        elif chance > 0.6:
+            await asyncio.sleep(self._chance.uniform(0.0, self.slow))
+        else:
+            await asyncio.sleep(0)
+
+
+async def _ready() -> list[str]:
+    return []
