@@ -67,6 +67,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             if handle._context.get(LIFE, 0) == life:
                 handle.cancel()
 
+    def bury(self) -> None:
+        """The story is told: forget whoever was killed, and close."""
+        self._ready.clear()  # type: ignore[attr-defined]  # asyncio's own queues
+        self._scheduled.clear()  # type: ignore[attr-defined]
+        self._graves.clear()
+        self._tasks.clear()
+        self.close()
+
     def create_task(
         self,
         coro: Coroutine[Any, Any, T],  # type: ignore[override]  # nobody hands in a generator

@@ -7,6 +7,7 @@ patience meanwhile: that is how a write lands late.
 
 import asyncio
 import random
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -92,6 +93,12 @@ class _Wire:
         """The other end hears nothing more."""
         self.aborted = True
 
+    def pause_reading(self) -> None:
+        """The body is there already."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """The body is there already."""
+
     def get_extra_info(self, name: str, default: object = None) -> object:
         """Nothing is known of it."""
         return default
@@ -107,6 +114,8 @@ class Network:
     def __init__(self, loop: VirtualLoop, chance: random.Random) -> None:
         self.weather = Weather()
         self.calls: list[Call] = []
+        self.broken: list[str] = []
+        """What an application raised and should not have."""
         self.processed: Callable[[Call], None] = lambda _: None
         self.gate: Callable[[str], Awaitable[None]] | None = None
         self._loop = loop
@@ -193,7 +202,7 @@ class Network:
         app, life = self._hosts.get(request.url.host or "", (None, 0))
         if app is None:
             return None
-        task = self._loop.create_task(_answer(app, request), context=self._loop.context_of(life))
+        task = self._loop.create_task(_answer(app, request, self.broken), context=self._loop.context_of(life))
         if life == 0:
             return await task
         while not task.done():  # a life may end in the middle of it, and says nothing then
@@ -203,13 +212,14 @@ class Network:
         return task.result()
 
 
-async def _answer(app: web.Application, request: "Request") -> Answer | None:
+async def _answer(app: web.Application, request: "Request", broken: list[str]) -> Answer | None:
     wire = _Wire()
     try:
         response = await app._handle(request.received(app, wire))
     except web.HTTPException as error:
         response = error
     except Exception:
+        broken.append(traceback.format_exc(limit=-3))
         return Answer(500, {}, b"")
     if wire.aborted:
         return None
