@@ -1,0 +1,102 @@
+"""A real PostgreSQL under the simulator: asyncpg in a thread with a loop of its own, one statement at a time.
+
+The simulation stands still while a statement runs, so no virtual time passes and the order of everything is still the
+simulator's. Nobody waits inside the server: who would have to, waits in `sessions.Locks` before. Should a statement
+wait there all the same, it fails within a second, and `holds` of that statement must be told.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from daemon.storage.connection import open_pool
+from tests.simulation.sessions import Server, Session, Statement
+from tests.simulation.statements import by_text
+
+T = TypeVar("T")
+PATIENCE: Final = 60.0
+"""Seconds after which a server that does not answer is given up."""
+
+
+class Postgres(Server):
+    """A migrated database of a real server, as a context. Notifications are told at the commit, as `Database` does."""
+
+    def __init__(self, dsn: str, size: int = 40) -> None:
+        super().__init__()
+        self._statements = by_text()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="postgres", daemon=True)
+        self._dsn = dsn
+        self._size = size
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._pool = self.wait_for(open_pool(self._dsn, size=self._size))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.wait_for(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._pool.terminate()
+
+    def statement(self, sql: str) -> Statement:
+        """The statement of a text; one that is not known takes no locks and tells nobody."""
+        return self._statements.get(sql) or Statement(sql, list)
+
+    def session(self) -> Session:
+        """A new connection: one of a pool's, as the daemon's role."""
+        return _Session(self)
+
+    async def connect(self) -> Any:
+        """A connection of the pool in which nobody waits long for a lock."""
+        connection = await self._pool.acquire()
+        await connection.execute("SET lock_timeout = '1s'")
+        return connection
+
+    async def leave(self, connection: Any) -> None:
+        """Give a connection back."""
+        await self._pool.release(connection)
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Let the thread do something, and stand still meanwhile."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+
+
+class _Session:
+    """One connection at the real server."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._connection = server.wait_for(server.connect())
+        self._transaction: Any = None
+
+    def begin(self, snapshot: bool, readonly: bool) -> None:
+        self._transaction = self._connection.transaction(
+            isolation="repeatable_read" if snapshot else None, readonly=readonly
+        )
+        self._server.wait_for(self._transaction.start())
+
+    def run(self, statement: Statement, sql: str, args: Sequence[Any]) -> Sequence[Any]:
+        rows: Sequence[Any] = self._server.wait_for(self._connection.fetch(sql, *args))
+        return rows
+
+    def commit(self) -> None:
+        transaction, self._transaction = self._transaction, None
+        self._server.wait_for(transaction.commit())
+
+    def roll_back(self) -> None:
+        transaction, self._transaction = self._transaction, None
+        self._server.wait_for(transaction.rollback())
+
+    def close(self) -> None:
+        if self._transaction is not None:
+            self.roll_back()
+        self._server.wait_for(self._server.leave(self._connection))
