@@ -1,0 +1,219 @@
+"""What the oracles look at: a world that has come to rest, and what follows from it by a first look."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Protocol
+
+from msgspec import Struct, to_builtins
+
+from daemon.domain.events import DECISIONS as DECISION_TYPES
+from daemon.domain.events import (
+    CommandHeld,
+    CommandIssued,
+    CommandSucceeded,
+    ConflictResolved,
+    Decision,
+    Event,
+    RecordsLinked,
+    decision_of,
+)
+from daemon.sandbox.twins.propstreet import PropstreetTwin
+from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
+from tests.simulation.lineage import Lineage
+from tests.simulation.steps import VENDORS, Story
+from tests.simulation.truth import Cell, Record, Truth
+
+Row = Mapping[str, Any]
+
+
+class World(Protocol):
+    """What a run leaves behind. `events` is the whole log; `views` are plain rows by the view's name."""
+
+    @property
+    def story(self) -> Story:
+        """What was told."""
+
+    @property
+    def vitec(self) -> VitecConnectTwin:
+        """Vitec as it is now."""
+
+    @property
+    def propstreet(self) -> PropstreetTwin:
+        """Propstreet as it is now."""
+
+    @property
+    def truth(self) -> Truth:
+        """What really happened."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The log."""
+
+    @property
+    def views(self) -> Mapping[str, Sequence[Row]]:
+        """The daemon's views."""
+
+
+class Violation(Struct, frozen=True):
+    """Something that must not be: which oracle saw it, about what, why, and the positions in the log to look at."""
+
+    oracle: str
+    about: str
+    told: str
+    positions: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        where = f" (events {', '.join(map(str, self.positions))})" if self.positions else ""
+        return f"{self.oracle}: {self.about}: {self.told}{where}"
+
+
+class Bench:
+    """A world with its log read, its links and holds found, and its lineage worked out."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.truth, self.story = world, world.truth, world.story
+        self.vitec, self.propstreet = world.vitec, world.propstreet
+        self.events = sorted(world.events, key=lambda event: event.position)
+        self.lineage = Lineage(world.truth)
+        self.decisions: list[tuple[Event, Decision]] = [
+            (event, decision_of(event)) for event in self.events if event.type in DECISION_TYPES
+        ]
+
+    def rows(self, view: str) -> list[Row]:
+        """The rows of a view as plain JSON, none where the view is not there."""
+        return [to_builtins(row) for row in self.world.views.get(view, ())]
+
+    def seconds(self, event: Event) -> float:
+        """When an event was recorded, in virtual seconds."""
+        return (event.recorded_at - datetime.fromisoformat(self.story.knobs.start)) / timedelta(seconds=1)
+
+    # --- who is who
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """A younger entity to the one that it resolves to."""
+        return {row["alias"]: row["entity"] for row in self.rows("aliases")}
+
+    def resolved(self, entity: str) -> str:
+        """The entity that an id stands for now."""
+        while entity in self.aliases:
+            entity = self.aliases[entity]
+        return entity
+
+    @cached_property
+    def states(self) -> dict[str, Row]:
+        """The whole state of every entity."""
+        return {row["entity"]: row for row in self.rows("entities")}
+
+    @cached_property
+    def entity_of(self) -> dict[Record, str]:
+        """Where each record belongs now."""
+        return {(r["vendor"], r["category"], r["external_id"]): r["entity"] for r in self.rows("records")}
+
+    @cached_property
+    def records_of(self) -> Mapping[str, set[Record]]:
+        """Every record that ever belonged to an entity."""
+        found: defaultdict[str, set[Record]] = defaultdict(set)
+        for record, entity in self.entity_of.items():
+            found[entity].add(record)
+        for event, decision in self.decisions:
+            if isinstance(decision, RecordsLinked):
+                category = event.stream.partition(":")[0]
+                entity = self.resolved(decision.entity)
+                found[entity] |= {
+                    ("vitec", category, decision.vitec),
+                    ("propstreet", category, decision.propstreet),
+                }
+        return found
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str, str]]:
+        """(category, id at Vitec, id at Propstreet) of all that belongs together, by references or by the daemon's word."""
+        linked: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+        for record, entity in self.entity_of.items():
+            linked[entity][record[0]] = record
+        told = {
+            (sides["vitec"][1], sides["vitec"][2], sides["propstreet"][2])
+            for sides in linked.values()
+            if len(sides) == 2 and all(map(self.truth.is_there, sides.values()))
+        }
+        return sorted(told | set(self.truth.living()))
+
+    def paired(self) -> Iterator[tuple[Cell, Cell]]:
+        """Every shared field of every pair: its cell at Vitec and at Propstreet."""
+        for category, at_vitec, at_propstreet in self.pairs:
+            for cell in list(self.truth.present):
+                if cell[:3] == ("vitec", category, at_vitec):
+                    there = Cell("propstreet", category, at_propstreet, cell.field)
+                    if there in self.truth.present:
+                        yield cell, there
+
+    # --- what the daemon says of it
+
+    @cached_property
+    def _stuck(self) -> set[tuple[str, str]]:
+        """(entity, field) of what is held or refused, as the view of commands shows it; "*" is all of an entity."""
+        return {
+            (self.resolved(row["entity"]), field)
+            for row in self.rows("commands")
+            if row["state"] in ("held", "dead")
+            for field in (row["fields"] or ("*",))
+        }
+
+    def is_shown(self, record: Record, field: str | None = None) -> str | None:
+        """Why a field, or a record without a counterpart, waits for somebody; None when nothing says so."""
+        entity = self.entity_of.get(record)
+        if entity is None:
+            return None
+        row = self.states.get(entity, {})
+        state = row.get("state") or {}
+        for word in ("hold", "tombstone"):
+            if state.get(word):
+                return word
+        if row.get("dormant"):
+            return "dormant"
+        wanted = field.partition(":")[0] if field is not None else None
+        for held, name in self._stuck:
+            if held == entity and (wanted is None or name in ("*", wanted)):
+                return "command held"
+        return None
+
+    @cached_property
+    def conflicts(self) -> list[tuple[Event, ConflictResolved]]:
+        """Every conflict in the log."""
+        return [(e, d) for e, d in self.decisions if isinstance(d, ConflictResolved)]
+
+    @cached_property
+    def issued(self) -> dict[str, tuple[Event, CommandIssued | CommandHeld]]:
+        """Every command by its id, as it was first decided."""
+        found: dict[str, tuple[Event, CommandIssued | CommandHeld]] = {}
+        for event, decision in self.decisions:
+            if isinstance(decision, CommandIssued | CommandHeld):
+                found.setdefault(decision.command, (event, decision))
+        return found
+
+    @cached_property
+    def landed(self) -> dict[str, str]:
+        """The record that a command wrote to or made, where it succeeded."""
+        return {d.command: d.record for _, d in self.decisions if isinstance(d, CommandSucceeded)}
+
+    def positions(self, record: Record) -> tuple[int, ...]:
+        """The last few events of a record and of its entity."""
+        entity = self.entity_of.get(record)
+        streams = {f"{record[1]}:{record[0]}:{record[2]}", f"{record[1]}:{entity}"}
+        return tuple(event.position for event in self.events if event.stream in streams)[-8:]
+
+
+def named(cell: Cell) -> str:
+    """A cell in words."""
+    return f"{cell.category} {cell.vendor}:{cell.record} {cell.field}"
+
+
+def start_of(story: Story) -> datetime:
+    """The moment of second 0."""
+    return datetime.fromisoformat(story.knobs.start).astimezone(UTC)
+
+
+__all__ = ["VENDORS", "Bench", "Row", "Violation", "World", "named", "start_of"]

@@ -1,0 +1,297 @@
+"""What must hold of a world that has come to rest. Each oracle gives violations, none when all is well.
+
+agreement: both vendors hold the same in every shared field, or the daemon shows why not. lost: every value that a
+person typed lives on in a present value's descent, or stands in a conflict, or fell into Vitec's window. doubled: no
+second record for one entity, no lead, note or interest twice. deleted: nothing is gone that nobody removed. invented:
+the daemon never writes what nobody had. restored: what an operator brought back stays. The log's own stand in `logbook`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from daemon.domain.streams import other
+from daemon.sandbox.agreement import SPEAKS
+from tests.simulation import logbook
+from tests.simulation.bench import Bench, Violation, World, named
+from tests.simulation.lineage import Knows
+from tests.simulation.steps import VENDORS
+from tests.simulation.truth import Cell, Record, Version, plain
+
+SYNCED: Final = ("contact", "company", "project", "prospect")
+SPEAKING: Final = SPEAKS | {("prospect", "classification")}
+"""What counts only where Vitec says something (S12, L11)."""
+
+
+def check(world: World) -> list[Violation]:
+    """Everything that is wrong."""
+    bench = Bench(world)
+    return [violation for oracle in ORACLES for violation in oracle(bench)]
+
+
+# --- (a) both hold the same
+
+
+def agreement(bench: Bench) -> Iterator[Violation]:
+    """Fields that differ, and records that stand alone, without a word of the daemon that explains it."""
+    for here, there in bench.paired():
+        a, b = bench.truth.present[here], bench.truth.present[there]
+        if a.value != b.value and not _explained(bench, a, b):
+            told = f"{a.value!r} at Vitec, {b.value!r} at Propstreet"
+            yield Violation("agreement", named(here), told, bench.positions(here[:3]))
+    coupled = {end for c, a, b in bench.pairs for end in (("vitec", c, a), ("propstreet", c, b))}
+    for record, life in bench.truth.lives.items():
+        alone = life.gone is None and record[1] in SYNCED and record not in coupled
+        if alone and _alone(bench, record) is None:
+            yield Violation("agreement", _name(record), "has no counterpart", bench.positions(record))
+
+
+def _explained(bench: Bench, vitec: Version, propstreet: Version) -> bool:
+    category, field = vitec.cell.category, vitec.cell.field
+    if (category, field) in SPEAKING and not vitec.value:
+        return True
+    if field == "strategy" and bench.story.knobs.sync.get("note", "strategy") != "strategy":
+        return True
+    if _drift(bench, category, vitec, propstreet):
+        return True
+    return any(bench.is_shown(v.cell[:3], field) for v in (vitec, propstreet))
+
+
+def _direction(bench: Bench, category: str) -> str:
+    sync = bench.story.knobs.sync
+    plural = "companies" if category == "company" else f"{category}s"
+    return str(sync.get(plural, "both"))
+
+
+def _drift(bench: Bench, category: str, vitec: Version, propstreet: Version) -> bool:
+    """In one direction an edit at the target stays until the source's next one."""
+    target = {"to_propstreet": propstreet, "to_vitec": vitec}.get(_direction(bench, category))
+    return target is not None and target.who != "daemon"
+
+
+def _alone(bench: Bench, record: Record) -> str | None:
+    """Why a record has no counterpart; None when nothing says so."""
+    vendor, category, key = record
+    if (why := bench.is_shown(record)) is not None:
+        return why
+    if _direction(bench, category) not in ("both", f"to_{other(vendor)}"):
+        return "direction"
+    if category != "prospect":
+        return None
+    coupled = {(c, end) for c, a, b in bench.pairs for end in (a, b)}
+    if vendor == "vitec":
+        estate, contact = key.split(":")
+        whole = ("project", estate) in coupled and {("contact", contact), ("company", contact)} & coupled
+        value = bench.truth.present[Cell(*record, "classification")].value
+        return None if whole and value else "what it joins stands alone"
+    row = bench.propstreet.get("prospect", key)
+    party = ("contact", row["contactId"]) if row["contactId"] else ("company", row["companyId"])
+    return None if {("project", row["projectId"]), party} <= coupled else "what it joins stands alone"
+
+
+# --- (c) nothing typed is lost
+
+
+def lost(bench: Bench) -> Iterator[Violation]:
+    """Values that people typed and that left no trace."""
+    lineage, truth = bench.lineage, bench.truth
+    kept = lineage.alive | excused(bench)
+    for version in truth.versions:
+        cell = version.cell
+        if (
+            not version.typed
+            or version.n in kept
+            or cell.category not in SYNCED
+            or _is_return(bench, version)
+        ):
+            continue
+        if any(truth.lives[record].gone_by == "person" for record in lineage.group(cell[:3])):
+            continue
+        taken = next((o.by for o in lineage.overwritten if version in o.lost), None)
+        by = f"overwritten at {taken.at:.3f}" if taken is not None else "nowhere any more"
+        story = "; ".join(f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in lineage.story(cell))
+        yield Violation(
+            "lost",
+            named(cell),
+            f"{version.value!r} of {version.at:.3f}, {by}: {story}",
+            bench.positions(cell[:3]),
+        )
+
+
+def excused(bench: Bench) -> Knows:
+    """Versions that stand in a conflict or fell into Vitec's window, with all that they had replaced themselves."""
+    truth, lineage = bench.truth, bench.lineage
+    found = [v for o in lineage.overwritten for v in o.lost if truth.in_window(v, o.by)]
+    found += [v for v in truth.versions if v.typed and _in_conflict(bench, v)]
+    return Knows().union(*(lineage.knows[version.n] for version in found))
+
+
+def in_window(bench: Bench) -> list[Version]:
+    """What fell between the daemon's last read and its write at Vitec."""
+    overwritten = bench.lineage.overwritten
+    return [v for o in overwritten for v in o.lost if bench.truth.in_window(v, o.by)]
+
+
+def _in_conflict(bench: Bench, version: Version) -> bool:
+    cell = version.cell
+    name, _, tag = cell.field.partition(":")
+    for _, conflict in bench.conflicts:
+        if conflict.field != name or not _of_entity(bench, conflict.entity, cell[:3]):
+            continue
+        for value in (conflict.winner_value, conflict.loser_value):
+            told = plain(name, value)
+            if (("yes" if tag in told.split(",") else "") if tag else told) == version.value:
+                return True
+    return False
+
+
+def _of_entity(bench: Bench, entity: str, record: Record) -> bool:
+    known = bench.records_of.get(bench.resolved(entity), set())
+    return not known or bool(known & bench.lineage.group(record))
+
+
+def _is_return(bench: Bench, version: Version) -> bool:
+    """A tag given or taken back: three-way merges of sets look at what changed since both agreed, not at the way."""
+    cell = version.cell
+    if not cell.field.startswith("tags:"):
+        return False
+    return any(v.value == version.value and v.n < version.n for v in bench.lineage.story(cell))
+
+
+# --- (d) nothing twice
+
+
+def doubled(bench: Bench) -> Iterator[Violation]:
+    """Two records for one entity, a lead, an interest or a note twice: and no person made the second."""
+    truth = bench.truth
+    references: Counter[tuple[str, str]] = Counter((c, a) for c, a, b in truth.living())
+    for (category, key), times in references.items():
+        if times > 1 and not _merged(bench, category, key):
+            yield Violation("doubled", f"{category} vitec:{key}", f"{times} counterparts at Propstreet")
+    yield from _alike(bench)
+    for vendor, category, field in (
+        ("vitec", "lead", "email"),
+        ("vitec", "note", "text"),
+        ("propstreet", "note", "text"),
+    ):
+        told = [
+            version
+            for cell, version in truth.present.items()
+            if (cell.vendor, cell.category, cell.field) == (vendor, category, field) and version.value
+        ]
+        for value, times in Counter(version.value for version in told).items():
+            if times > sum(v.value == value and v.who == "person" for v in told) and times > 1:
+                yield Violation("doubled", f"{category} at {vendor}", f"{value!r} is there {times} times")
+
+
+def _merged(bench: Bench, category: str, key: str) -> bool:
+    record = ("vitec", category, key)
+    return any(
+        bench.truth.lives[each].gone_by == "person" for each in bench.lineage.group(record) if each != record
+    )
+
+
+def _alike(bench: Bench) -> Iterator[Violation]:
+    """A record that the daemon made although there was one with this e-mail, number or name."""
+    truth = bench.truth
+    for vendor in VENDORS:
+        for category, field in (("contact", "email"), ("company", "organisation_number")):
+            there: dict[str, list[Record]] = {}
+            for cell, version in truth.present.items():
+                if (cell.vendor, cell.category, cell.field) == (vendor, category, field) and version.value:
+                    there.setdefault(version.value, []).append(cell[:3])
+            for records in there.values():
+                made = [r for r in records if truth.lives[r].made_by == "daemon"]
+                if len(records) > 1 and any(_unseen_none(bench, m, records) for m in made):
+                    names = ", ".join(map(_name, records))
+                    yield Violation("doubled", names, f"one {field} and more than one record at {vendor}")
+
+
+def _unseen_none(bench: Bench, made: Record, records: list[Record]) -> bool:
+    """Whether another one, with the same key even then, stood there when the daemon last looked before it made this."""
+    truth = bench.truth
+    field = "email" if made[1] == "contact" else "organisation_number"
+    first = next(v for v in truth.versions if v.cell == Cell(*made, field))
+    write = truth.write_of(first)
+    calls = truth.calls.values()
+    looks = [
+        call.processed
+        for call in calls
+        if write is not None
+        and call.vendor == made[0]
+        and not call.writes
+        and call.processed is not None
+        and call.answered is not None
+        and call.answered <= write.sent
+    ]
+    looked = max(looks, default=first.at)
+    return any(
+        v.at < looked and v.value == first.value
+        for each in records
+        if each != made
+        for v in truth.versions
+        if v.cell == Cell(*each, field)
+    )
+
+
+# --- (e) nothing is gone that nobody removed
+
+
+def deleted(bench: Bench) -> Iterator[Violation]:
+    """Records and notes that the daemon took away, but for the prospect whose relation a person removed (V8)."""
+    truth = bench.truth
+    for record, life in truth.lives.items():
+        if life.gone is None or life.gone_by == "person":
+            continue
+        asked = record[1] == "prospect" and any(
+            truth.lives[each].gone_by == "person" for each in bench.lineage.group(record)
+        )
+        if not asked:
+            yield Violation("deleted", _name(record), f"{life.gone_by} removed it at {life.gone:.3f}")
+
+
+# --- the rest
+
+
+def invented(bench: Bench) -> Iterator[Violation]:
+    """Values that the daemon wrote and nobody ever had."""
+    for version in bench.lineage.invented:
+        told = f"{version.value!r} at {version.at:.3f} comes from nowhere"
+        yield Violation("invented", named(version.cell), told, bench.positions(version.cell[:3]))
+
+
+def restored(bench: Bench) -> Iterator[Violation]:
+    """What an operator brought back is there, at the side that had lost it, unless somebody typed after that."""
+    for event, conflict in bench.conflicts:
+        if event.origin != "operator":
+            continue
+        at, value = bench.seconds(event), plain(conflict.field, conflict.winner_value)
+        cells = [
+            cell
+            for cell in bench.truth.present
+            if cell.field == conflict.field and _of_entity(bench, conflict.entity, cell[:3])
+        ]
+        if any(v.typed and v.at >= at - 1 for cell in cells for v in bench.lineage.story(cell)):
+            continue
+        later = [e for e, c in bench.conflicts if c.field == conflict.field and e.position > event.position]
+        for cell in cells if not later else ():
+            present = bench.truth.present[cell]
+            if present.value != value and bench.is_shown(cell[:3], cell.field) is None:
+                told = f"{value!r} was restored at {at:.3f}, and {present.value!r} is there"
+                yield Violation("restored", named(cell), told, (event.position,))
+
+
+def _name(record: Record) -> str:
+    vendor, category, key = record
+    return f"{category} {vendor}:{key}"
+
+
+ORACLES: Final[tuple[Callable[[Bench], Iterator[Violation]], ...]] = (
+    agreement,
+    lost,
+    doubled,
+    deleted,
+    invented,
+    restored,
+    *logbook.ORACLES,
+)
