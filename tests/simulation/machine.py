@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from daemon.app import Daemon, Vendors, stages
+from daemon.app import DRAIN, Daemon, Vendors, stages
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ToveisError
 from daemon.domain.settings import Mode, TenantSettings
@@ -47,8 +47,8 @@ class Machine:
         self.mode = mode
         self.life = 0
         self.operations = 0
-        self.crashes: set[int] = set()
-        """The numbers of the operations at which the power fails."""
+        self.crashes: dict[int, float] = {}
+        """The numbers of the operations at which the power fails, and for how long."""
         self.crashed = 0
         self.failed: list[str] = []
         self.tenant: Tenant | None = None
@@ -63,6 +63,7 @@ class Machine:
         self._daemon: Daemon | None = None
         self._pool: Any = None
         self._heard: Callable[[str, str], None] | None = None
+        self._stopping = False
         network.gate = self._at_the_network
 
     def clock(self) -> datetime:
@@ -80,20 +81,25 @@ class Machine:
             self.life += 1
             self._loop.create_task(self._live(), context=self._loop.context_of(self.life))
 
-    def crash(self) -> None:
+    def crash(self, pause: float = AGAIN) -> None:
         """The power fails: what was not sent is not sent, what was not committed is not there."""
-        if self._pool is None:
-            return
-        self.crashed += 1
-        self._end_life()
+        if self._pool is not None:
+            self.crashed += 1
+            self._end_life(pause)
 
     async def stop(self) -> None:
-        """Drain, as on SIGTERM."""
+        """Drain, as on SIGTERM, and stay down."""
+        if self._daemon is not None:
+            self._stopping = True
+            drained = self._loop.create_task(self._drain(), context=self._loop.context_of(self.life))
+            await asyncio.wait([drained], timeout=3 * DRAIN)
+        self._loop.end(self.life)
+        self._down()
+
+    async def _drain(self) -> None:
         if self._daemon is not None and self.tenant is not None:
             await self._daemon.drain()
             await self.tenant.appender.stop()
-            self._loop.end(self.life)
-        self._down()
 
     def lose_database(self, seconds: float) -> None:
         """Every connection breaks, and no new one is made for a while."""
@@ -113,24 +119,25 @@ class Machine:
         if self._heard is not None:
             self._database.listeners.remove(self._heard)
         self._pool = self._daemon = self._heard = None
+        self._stopping = False
 
     async def _live(self) -> None:
         try:
             self._pool = self._database.pool(self._at_the_database)
             daemon = await self._started()
             await daemon.failure()
+            if self._stopping:
+                await forever()
         except (ToveisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if self._daemon is not None:
                 self.failed.append(f"{type(error).__name__}: {error}")
         self._end_life()
         await forever()
 
-    def _end_life(self) -> None:
+    def _end_life(self, pause: float = AGAIN) -> None:
         self._loop.end(self.life)
         self._down()
-        self._loop.call_later(
-            self._chance.uniform(0.5, 2.0) * AGAIN, self.start, context=self._loop.context_of(0)
-        )
+        self._loop.call_later(pause, self.start, context=self._loop.context_of(0))
 
     async def _started(self) -> Daemon:
         appender = Appender(self._pool, self.settings.name, clock=self.clock)
@@ -173,7 +180,7 @@ class Machine:
             await forever()
         self.operations += 1
         if self.operations in self.crashes:
-            self.crash()
+            self.crash(self.crashes.pop(self.operations))
             await forever()
         chance = self._chance.random()
         if chance > 0.995:

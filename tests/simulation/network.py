@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
@@ -22,26 +23,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from tests.simulation.loop import LIFE, VirtualLoop
+from tests.simulation.truth import Call
 
 PATIENCE: Final = 300.0
 """Seconds that a client waits which set no limit of its own."""
-
-
-@dataclass
-class Call:
-    """One request of the daemon to a vendor. Times are virtual seconds; `answered` is None until its answer arrived."""
-
-    n: int
-    vendor: str
-    method: str
-    path: str
-    query: str
-    body: bytes
-    life: int
-    sent: float
-    processed: float | None = None
-    status: int | None = None
-    answered: float | None = None
 
 
 class Answer:
@@ -113,13 +98,15 @@ class Network:
 
     def __init__(self, loop: VirtualLoop, chance: random.Random) -> None:
         self.weather = Weather()
-        self.calls: list[Call] = []
+        self.told: Callable[[Call], None] = lambda _: None
+        """Hears of every call of the daemon's: when it is sent, carried out, and answered."""
+        self.sent = 0
         self.broken: list[str] = []
         """What an application raised and should not have."""
-        self.processed: Callable[[Call], None] = lambda _: None
         self.gate: Callable[[str], Awaitable[None]] | None = None
         self._loop = loop
         self._chance = chance
+        self._calls: dict[int, Call] = {}
         self._hosts: dict[str, tuple[web.Application, int]] = {}
         self._here = loop.context_of(0)
 
@@ -145,34 +132,35 @@ class Network:
             raise aiohttp.ConnectionTimeoutError
         answer: asyncio.Future[Answer] = self._loop.create_future()
         lost, crawls = self._strikes(self.weather.lost), self._strikes(self.weather.crawling)
-        call = self._noted(caller, request)
+        call = self._noted(request) if caller == "daemon" else None
         if not lost:
             delay = self._delay() + (self._chance.uniform(1, self.weather.slow) if crawls else 0.0)
             self._loop.create_task(self._carry(request, call, delay, answer), context=self._here)
         found = await answer
-        if call is not None:
-            call.answered = self._loop.now
+        self._tell(call, answered=self._loop.now)
         if caller == "daemon" and self.gate is not None:
             await self.gate(f"received {request.method}")
         return found
 
-    def _noted(self, caller: str, request: "Request") -> Call | None:
-        if caller != "daemon":
-            return None
-        url = request.url
-        vendor = (url.host or "").partition(".")[0]
-        call = Call(
-            len(self.calls),
-            vendor,
+    def _noted(self, request: "Request") -> int:
+        url, self.sent = request.url, self.sent + 1
+        self._calls[self.sent] = Call(
+            self.sent,
+            (url.host or "").partition(".")[0],
             request.method,
             url.path,
             url.query_string,
-            request.body,
-            LIFE.get(),
-            self._loop.now,
+            request.body.decode("utf-8", "replace"),
+            sent=self._loop.now,
+            incarnation=LIFE.get(),
         )
-        self.calls.append(call)
-        return call
+        self._tell(self.sent)
+        return self.sent
+
+    def _tell(self, call: int | None, **known: Any) -> None:
+        if call is not None:
+            self._calls[call] = msgspec.structs.replace(self._calls[call], **known)
+            self.told(self._calls[call])
 
     def _strikes(self, share: float) -> bool:
         return bool(share) and self._chance.random() < share
@@ -182,13 +170,12 @@ class Network:
         return self._chance.uniform(0.2 * quick, quick) if self._chance.random() < 0.9 else 20 * quick
 
     async def _carry(
-        self, request: "Request", call: Call | None, delay: float, answer: "asyncio.Future[Answer]"
+        self, request: "Request", call: int | None, delay: float, answer: "asyncio.Future[Answer]"
     ) -> None:
         await asyncio.sleep(delay)
+        self._tell(call, processed=self._loop.now)
         found = await self._handled(request)
-        if call is not None:
-            call.processed, call.status = self._loop.now, found.status if found is not None else None
-            self.processed(call)
+        self._tell(call, status=found.status if found is not None else None)
         await asyncio.sleep(self._delay())
         if answer.done():
             return

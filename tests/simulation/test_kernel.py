@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.simulation.loop import NothingToDoError, VirtualLoop, forever
 from tests.simulation.network import Network
+from tests.simulation.truth import Call
 
 T = TypeVar("T")
 
@@ -129,7 +130,7 @@ def test_a_request_goes_there_and_its_answer_comes_back() -> None:
 
 
 def test_a_request_arrives_although_its_sender_has_died() -> None:
-    loop, office = VirtualLoop(), Office()
+    loop, office, heard = VirtualLoop(), Office(), list[Call]()
 
     async def live(network: Network) -> None:
         async with network.session("daemon").post("http://vitec.test/late", data=b"1"):
@@ -138,14 +139,15 @@ def test_a_request_arrives_although_its_sender_has_died() -> None:
     async def story() -> None:
         network = connected(loop, office)
         network.weather.crawling = 1.0
+        network.told = heard.append
         loop.create_task(live(network), context=loop.context_of(1))
         await asyncio.sleep(0.1)
         loop.end(1)
         await asyncio.sleep(200)
-        assert network.calls[0].processed is not None and network.calls[0].answered is None
 
     told(loop, story())
     assert office.told == [("late", b"1")]
+    assert heard[-1].processed is not None and heard[-1].answered is None
 
 
 def test_a_sender_loses_patience_and_the_request_arrives_all_the_same() -> None:

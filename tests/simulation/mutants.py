@@ -1,0 +1,272 @@
+"""Mutants: each takes one mechanism of the merge out, and some story must then go wrong.
+
+A mechanism whose removal nobody notices is dead weight. `make mutants` looks, for each, for the first seed that notices.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, Final
+from unittest.mock import patch
+
+import msgspec
+
+from daemon.deliver import deliverer
+from daemon.deliver.propstreet import PropstreetTarget
+from daemon.deliver.target import Met, Moved, Stuck, Write, values
+from daemon.deliver.vitec_connect import VitecConnectTarget
+from daemon.domain.events import Half, RecordsUnlinked
+from daemon.domain.streams import VITEC, other
+from daemon.mappings import lens
+from daemon.policies import linking, syncing
+from daemon.processor import Tenant
+from daemon.react import Reactor
+from daemon.storage import log
+from daemon.vendors.propstreet.client import PropstreetClient
+from projections import fold, merge
+from projections.entity import Base, Entity, Pending, Side
+
+Taken = Callable[[], AbstractContextManager[Any]]
+
+
+def _put(place: Any, name: str, instead: Any) -> AbstractContextManager[Any]:
+    return patch.object(place, name, instead)
+
+
+def base_on_success() -> AbstractContextManager[Any]:
+    """A write that succeeded does not become the base."""
+    original = merge._succeed
+
+    def succeed(entity: Entity, side: Side, *rest: Any) -> None:
+        before = dict(entity.base)
+        original(entity, side, *rest)
+        entity.base = before
+
+    return _put(merge, "_succeed", succeed)
+
+
+def base_as_a_pair() -> AbstractContextManager[Any]:
+    """The base takes what the other side holds by now, not what the write was decided on."""
+    original = merge._succeed
+
+    def succeed(entity: Entity, side: Side, o: Any, attempt: Any, rules: Any) -> None:
+        original(entity, side, o, attempt, rules)
+        far = entity.sides.get(other(rules.vendor))
+        for field in attempt.want.keys() & entity.base.keys():
+            held = far.shadow.get(field) if far is not None else None
+            if held is not None:
+                here, there = entity.base[field].half(rules.vendor), Half(held.value, held.position)
+                entity.base[field] = Base(here, there) if rules.vendor == VITEC else Base(there, here)
+
+    return _put(merge, "_succeed", succeed)
+
+
+def change_by_position() -> AbstractContextManager[Any]:
+    """A side changed if its value is another one than in the base."""
+    return _put(merge, "moved", lambda held, half: held.value != half.value)
+
+
+def seal() -> AbstractContextManager[Any]:
+    """Two sides that mean the same never become the base."""
+    return _put(syncing, "sealable", lambda *_: {})
+
+
+def seal_after_reads() -> AbstractContextManager[Any]:
+    """Two sides that mean the same become the base at once."""
+    original = syncing.sealable
+    always = {"vitec": 1 << 62, "propstreet": 1 << 62}
+    return _put(syncing, "sealable", lambda entity, alike, _: original(entity, alike, always))
+
+
+def order_by_read_interval() -> AbstractContextManager[Any]:
+    """A read counts in the order of its arrival, whenever it was sent."""
+
+    def overlaps(side: Side, o: Any, started: int) -> bool:
+        return any(a.state == "open" and started < a.unknown for a in side.attempts)
+
+    return _put(merge, "_read_overlaps", overlaps)
+
+
+def order_of_pushes() -> AbstractContextManager[Any]:
+    """A push that is not later than what is known is believed."""
+    return _put(merge, "_push_is_doubtful", lambda side, o: False)
+
+
+def needs() -> AbstractContextManager[Any]:
+    """A read that was under way when a hint came meets it."""
+    original = merge._settle
+
+    def settle(side: Side, o: Any) -> None:
+        original(side, o)
+        if o.started is not None:
+            side.need = None
+
+    return _put(merge, "_settle", settle)
+
+
+def open_attempts() -> AbstractContextManager[Any]:
+    """A write of unknown outcome counts as not done."""
+
+    def lose(side: Side, attempt: Any, position: int, at: Any) -> None:
+        side.attempts = [a for a in side.attempts if a is not attempt]
+        side.need, side.kept = position, []
+
+    return _put(fold, "lose_sight", lose)
+
+
+def doubt() -> AbstractContextManager[Any]:
+    """What may have been overwritten unseen is not put on record."""
+    return _put(syncing, "doubt_of", lambda side, field: None)
+
+
+def recent_attempts() -> AbstractContextManager[Any]:
+    """A read settles an attempt for good."""
+    return _put(merge, "_is_recent", lambda attempt, o: False)
+
+
+def etag_of_the_decision() -> AbstractContextManager[Any]:
+    """A PATCH goes out without a condition."""
+    original = PropstreetClient.patch
+
+    async def unconditional(
+        self: PropstreetClient, category: str, record: str, body: Any, etag: str | None, **rest: Any
+    ) -> bytes:
+        return await original(self, category, record, body, None, **rest)
+
+    return _put(PropstreetClient, "patch", unconditional)
+
+
+def compare_at_vitec() -> AbstractContextManager[Any]:
+    """Vitec's record is read right before a write, and not compared with what was decided on."""
+    original = VitecConnectTarget.look
+
+    async def look(
+        self: VitecConnectTarget, at: Tenant, entity: Entity, pending: Pending
+    ) -> Write | Moved | Met | Stuck:
+        found = await original(self, at, entity, pending)
+        if not isinstance(found, Moved) or pending.record is None:
+            return found
+        side = entity.sides[VITEC]
+        payload, _ = await self._read(at, entity.category, pending.record, side.kind, side.parts)
+        if payload is None:
+            return found
+        put = lens(VITEC, entity.category).put(values(pending), payload, at.options, identity=pending.record)
+        return found if put.empty else Write(put)
+
+    return _put(VitecConnectTarget, "look", look)
+
+
+def still_due() -> AbstractContextManager[Any]:
+    """A queued command goes out, whatever has moved since it was decided."""
+    return _put(deliverer, "still_due", lambda *_: True)
+
+
+def declared_reshapes() -> AbstractContextManager[Any]:
+    """A value counts as kept only if it is read back as it was written."""
+    original = fold.rules_of
+
+    def rules(*given: Any) -> merge.Rules:
+        return msgspec.structs.replace(
+            original(*given), kept=lambda field, wanted, read: wanted == read, same=lambda field, a, b: a == b
+        )
+
+    return _put(fold, "rules_of", rules)
+
+
+def event_ids_with_predecessor() -> AbstractContextManager[Any]:
+    """A content that was there before is the same event again."""
+    original = log.derived_id
+    return _put(log, "derived_id", lambda *parts: original(*parts[:2], *parts[3:]))
+
+
+def expected_versions() -> AbstractContextManager[Any]:
+    """A decision is appended, whatever has happened since its basis was read."""
+    stack = ExitStack()
+    stack.enter_context(_put(deliverer, "expected", lambda _: {}))
+    stack.enter_context(_put(Reactor, "expected", staticmethod(lambda _: {})))
+    return stack
+
+
+def lookup_before_create() -> AbstractContextManager[Any]:
+    """A record is created without looking whether it is there."""
+
+    def blind(vendor: str) -> Callable[..., Any]:
+        async def look_for(self: Any, at: Tenant, entity: Entity, pending: Pending) -> Write:
+            mapping = lens(vendor, entity.category)
+            return Write(mapping.put(values(pending, mapping.on_create), None, at.options))
+
+        return look_for
+
+    stack = ExitStack()
+    for target, vendor in ((VitecConnectTarget, "vitec"), (PropstreetTarget, "propstreet")):
+        stack.enter_context(_put(target, "_look_for", blind(vendor)))
+    return stack
+
+
+def serial_creates() -> AbstractContextManager[Any]:
+    """Creates go out side by side."""
+    return _put(deliverer, "SERIAL", frozenset())
+
+
+def creates_wait_for_a_poll() -> AbstractContextManager[Any]:
+    """Creates go out before the target was seen."""
+    return _put(deliverer, "LOOKED_FOR", frozenset())
+
+
+def tombstones() -> AbstractContextManager[Any]:
+    """A link that was closed leaves nothing behind."""
+    original = fold.Entities._evolve_decision
+
+    def evolve(self: Any, event: Any, entity: Entity, decision: Any, side: Side | None) -> None:
+        if isinstance(decision, RecordsUnlinked):
+            decision = msgspec.structs.replace(decision, tombstone=False)
+        original(self, event, entity, decision, side)
+
+    return _put(fold.Entities, "_evolve_decision", evolve)
+
+
+def class_equality() -> AbstractContextManager[Any]:
+    """A value is written whenever it is another text, also when it means the same there."""
+    return _put(merge, "means", lambda same, field, a, b: a == b)
+
+
+def match_rivals() -> AbstractContextManager[Any]:
+    """Of several records that may be meant, the first is taken."""
+    return _put(linking, "_rivals", lambda *_: ())
+
+
+MUTANTS: Final[dict[str, Taken]] = {
+    each.__name__: each
+    for each in (
+        base_on_success,
+        base_as_a_pair,
+        change_by_position,
+        seal,
+        seal_after_reads,
+        order_by_read_interval,
+        order_of_pushes,
+        needs,
+        open_attempts,
+        doubt,
+        recent_attempts,
+        etag_of_the_decision,
+        compare_at_vitec,
+        still_due,
+        declared_reshapes,
+        event_ids_with_predecessor,
+        expected_versions,
+        lookup_before_create,
+        serial_creates,
+        creates_wait_for_a_poll,
+        tombstones,
+        class_equality,
+        match_rivals,
+    )
+}
+"""Every mechanism that can be taken out, by name."""
+
+
+@contextmanager
+def mutated(name: str | None) -> Iterator[None]:
+    """Run with a mechanism taken out; with none, as it is."""
+    with MUTANTS[name]() if name is not None else nullcontext():
+        yield

@@ -1,0 +1,349 @@
+"""One story, told to its end: the world is set up, everything happens at its time, and then the oracles are asked.
+
+The same story gives the same log, byte for byte: nothing in it takes its time, its chance or its order from elsewhere.
+"""
+
+import asyncio
+import gc
+import hashlib
+import random
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from daemon import telemetry
+from daemon.domain.events import Event
+from daemon.domain.settings import (
+    Limits,
+    PropstreetSettings,
+    Secret,
+    SyncSettings,
+    TenantSettings,
+    VitecSettings,
+)
+from daemon.processor import options_of
+from daemon.sandbox.steps import CATEGORIES, COMPANY_CATEGORIES
+from daemon.sandbox.twins.propstreet import PropstreetTwin
+from daemon.sandbox.twins.propstreet import Switches as PropstreetSwitches
+from daemon.sandbox.twins.vitec_connect import Switches as VitecSwitches
+from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
+from daemon.sandbox.world import PATH_SECRET, TENANT, WEBHOOK_SECRET
+from daemon.storage import log, rebuild, views, working
+from projections.commands import OPEN
+from projections.views import VIEWS
+from tests.simulation.bench import Violation
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.machine import HOST, Machine
+from tests.simulation.network import Network, Weather
+from tests.simulation.oracles import check
+from tests.simulation.people import People
+from tests.simulation.steps import (
+    AnyStep,
+    ClockJump,
+    ConnectionLost,
+    Crash,
+    DatabaseAway,
+    Deliveries,
+    Faults,
+    GoLive,
+    Lead,
+    OperatorRestores,
+    Story,
+    ThirdParty,
+    TokenExpired,
+)
+from tests.simulation.truth import Truth
+
+PATIENCE: Final = 2400.0
+"""Virtual seconds after the last step within which everything has to be quiet: several of the longest retry pauses."""
+
+USUAL: Final = {
+    "first_sync": "now",
+    "note": "strategy",
+    "categories": CATEGORIES,
+    "company_categories": COMPANY_CATEGORIES,
+}
+
+FREE: Final = Limits(per_second=0, per_minute=0, per_hour=0, concurrency=8)
+
+
+class Figures(Struct):
+    """What a run counts."""
+
+    edits: int = 0
+    echoes: int = 0
+    commands: int = 0
+    conflicts: int = 0
+    doubts: int = 0
+    lost: int = 0
+    in_window: int = 0
+    loops: int = 0
+    duplicates: int = 0
+    lives: int = 0
+    events: int = 0
+    settled: list[float] = []
+    """Seconds from a person's edit to both sides meaning the same."""
+
+
+class Result(Struct):
+    """How a story ended: a digest of its log, what was counted, and everything that should not have been."""
+
+    seed: int
+    digest: str
+    figures: Figures
+    findings: list[Violation] = []
+    virtual: float = 0.0
+
+
+def simulate(story: Story, database: Any) -> Result:
+    """Tell a story on an empty database; `database` is the stand-in, or a real one."""
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+    telemetry.setup("critical", console=False)
+    quiet, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    gc.disable()  # what was killed must not run its last words in the middle of the story
+    try:
+        return loop.run_until_complete(World(story, loop, database).told())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.bury()
+        gc.enable()
+        gc.collect()
+        sys.unraisablehook = quiet
+
+
+class World:
+    """Both vendors with their people, the network between them, and the machine with the daemon."""
+
+    def __init__(self, story: Story, loop: VirtualLoop, database: Any) -> None:
+        knobs, chance = story.knobs, random.Random(story.seed)
+        self.story = story
+        self.loop = loop
+        self.database = database
+        self.began = datetime.fromisoformat(knobs.start)
+        self.skew = {"vitec": knobs.vitec_skew, "propstreet": knobs.propstreet_skew}
+        self.vitec = VitecConnectTwin(
+            VitecSwitches(**knobs.vitec), seed=story.seed, clock=self._clock("vitec")
+        )
+        self.propstreet = PropstreetTwin(
+            PropstreetSwitches(**{"ps5": "accepted", **knobs.propstreet}),
+            seed=story.seed,
+            limits=None,
+            clock=self._clock("propstreet"),
+        )
+        self.network = Network(loop, random.Random(chance.getrandbits(64)))
+        self.network.weather = Weather(quick=knobs.latency[1])
+        self.machine = Machine(
+            loop, self.network, database, self._settings(), knobs.mode, self.began, chance.getrandbits(64)
+        )
+        self.truth = Truth(self.vitec, self.propstreet, lambda: loop.now)
+        self.people = People(self.vitec, self.propstreet, self.truth)
+        self.events: list[Event] = []
+        self.views: dict[str, list[dict[str, Any]]] = {}
+
+    def _clock(self, vendor: str) -> Callable[[], datetime]:
+        return lambda: self.began + timedelta(seconds=self.loop.now + self.skew[vendor])
+
+    def _settings(self) -> TenantSettings:
+        knobs = self.story.knobs
+        return TenantSettings(
+            name=TENANT,
+            vitec=VitecSettings(
+                base_url="http://vitec.test",
+                customer_id=self.vitec.customer_id,
+                username=self.vitec.username,
+                password=Secret(self.vitec.password),
+                webhook_secret=Secret(PATH_SECRET),
+                poll_interval=knobs.poll,
+                limits=FREE,
+            ),
+            propstreet=PropstreetSettings(
+                base_url="http://propstreet.test",
+                client_id=self.propstreet.client_id,
+                client_secret=Secret(self.propstreet.client_secret),
+                webhook_secret=Secret(WEBHOOK_SECRET),
+                poll_interval=knobs.poll,
+                limits=FREE,
+            ),
+            sync=msgspec.convert({**USUAL, **knobs.sync}, SyncSettings),
+        )
+
+    # --- the course of it ---
+
+    async def told(self) -> Result:
+        """Everything from the beginning to the verdict."""
+        self._connect()
+        self.people.move_in(self.story.population)
+        self.machine.start()
+        for step in self.story.steps:
+            await asyncio.sleep(max(0.0, step.at - self.loop.now))
+            await self.do(step)
+        await self._calm_down()
+        quiet = await self._quiet()
+        async with self.database.pool(_unhindered).acquire() as conn:
+            return await self._verdict(conn, quiet)
+
+    def _connect(self) -> None:
+        for host, twin in (("vitec.test", self.vitec), ("propstreet.test", self.propstreet)):
+            self.network.listen(host, twin.app)
+            twin.faults.timeout = 40.0
+        self.vitec.notifier._session = self.network.session("vitec")
+        self.propstreet.webhooks._session = self.network.session("propstreet")
+        self.network.told = self.truth.called
+        if self.story.knobs.webhooks:
+            self.vitec.subscribe(f"http://{HOST}/webhooks/vitec/{TENANT}/{PATH_SECRET}")
+            self.propstreet.add_webhook(f"http://{HOST}/webhooks/propstreet/{TENANT}", secret=WEBHOOK_SECRET)
+
+    async def do(self, step: AnyStep) -> None:
+        """Let a step happen."""
+        match step:
+            case Faults():
+                self._faults(step)
+            case Deliveries():
+                self._deliveries(step)
+            case TokenExpired():
+                self.propstreet.expire_tokens()
+            case ClockJump(vendor=vendor, seconds=seconds):
+                self.skew[vendor] += seconds
+            case ThirdParty():
+                self.people.bridge(step)
+            case Crash(operation=None):
+                self.machine.crash(step.pause)
+            case Crash(operation=operation):
+                self.machine.crashes[self.machine.operations + (operation or 1)] = step.pause
+            case DatabaseAway(seconds=seconds):
+                self.machine.lose_database(seconds)
+            case ConnectionLost():
+                self.machine.lose_connections()
+            case GoLive():
+                await self._go_live()
+            case OperatorRestores():
+                await self._restore()
+            case Lead():
+                self.loop.create_task(self._post(step))
+            case _:
+                self.people.do(step)
+
+    def _faults(self, step: Faults) -> None:
+        faults = (self.vitec if step.vendor == "vitec" else self.propstreet).faults
+        for kind, share in step.shares.items():
+            if kind in ("refused", "lost", "crawling"):
+                self._weather(kind, share, step.seconds)
+            else:
+                faults.random_rate(kind, share)  # type: ignore[arg-type]  # the story's own word for it
+                self.loop.call_later(step.seconds, faults.random_rate, kind, 0.0)
+
+    def _weather(self, kind: str, share: float, seconds: float) -> None:
+        setattr(self.network.weather, kind, share)
+        self.loop.call_later(seconds, setattr, self.network.weather, kind, 0.0)
+
+    def _deliveries(self, step: Deliveries) -> None:
+        delivery = (self.vitec if step.vendor == "vitec" else self.propstreet).faults.delivery
+        for name, usual in {"drop": 0.0, "copies": 1, "shuffle": False, "delay": 0.0}.items():
+            setattr(delivery, name, getattr(step, name))
+            self.loop.call_later(step.seconds, setattr, delivery, name, usual)
+
+    async def _go_live(self) -> None:
+        await self.machine.stop()
+        self.machine.mode = "live"
+        self.machine.start()
+
+    async def _restore(self) -> None:
+        """The operator brings the newest lost value back."""
+
+    async def _post(self, step: Lead) -> None:
+        """Somebody's browser posts a lead, and tries again when nobody answers."""
+        path, body = self.people.request(step)
+        session = self.network.session("visitor")
+        for pause in (1.0, 5.0, 30.0, 60.0, 120.0):
+            try:
+                async with session.post(
+                    f"http://{HOST}{path}", data=msgspec.json.encode(body), headers=JSON
+                ) as answer:
+                    if answer.ok or answer.status < 500:
+                        return
+            except Exception:  # noqa: S110 - it tries again
+                pass
+            await asyncio.sleep(pause)
+
+    async def _calm_down(self) -> None:
+        """Nothing goes wrong any more, and everybody goes home."""
+        self.machine.crashes.clear()
+        self.network.weather = Weather(quick=self.story.knobs.latency[1])
+        for twin in (self.vitec, self.propstreet):
+            twin.faults.clear()
+
+    # --- quiet ---
+
+    async def _quiet(self) -> bool:
+        """Wait until nothing is under way, and then two rounds of polls longer: they must not find anything new."""
+        end, round_ = self.loop.now + PATIENCE, 2.2 * self.story.knobs.poll + 5.0
+        while self.loop.now < end:
+            before = await self._head()
+            await asyncio.sleep(round_)
+            if await self._settled() and await self._head() == before:
+                return True
+        return False
+
+    async def _head(self) -> int:
+        async with self.database.pool(_unhindered).acquire() as conn:
+            return await log.head(conn, TENANT)
+
+    async def _settled(self) -> bool:
+        if not self.machine.up:
+            return False
+        async with self.database.pool(_unhindered).acquire() as conn:
+            head = await log.head(conn, TENANT)
+            folded, decided = (
+                await views.position(conn, TENANT),
+                await working.checkpoint(conn, TENANT, "react"),
+            )
+            waiting = await views.commands_in(conn, TENANT, sorted(OPEN))
+            needs = [n for v in ("vitec", "propstreet") for n in await views.needs(conn, TENANT, v)]
+        return head == folded == decided and not waiting and not needs
+
+    # --- the verdict ---
+
+    async def _verdict(self, conn: Any, quiet: bool) -> Result:
+        events = [event async for page in log.pages(conn, TENANT) for event in page]
+        rows = {view: await views.live_rows(conn, view, TENANT) for view in VIEWS}
+        self.events, self.views = events, rows
+        findings, figures = check(self), Figures()
+        if not quiet:
+            findings.insert(0, Violation("quiet", "the world", f"not quiet after {PATIENCE:.0f} s"))
+        findings += [Violation("running", "the daemon", text) for text in self.machine.failed]
+        findings += await self._refolded(conn, len(events))
+        figures.lives, figures.events = self.machine.life, len(events)
+        return Result(self.story.seed, digest_of(events), figures, findings, self.loop.now)
+
+    async def _refolded(self, conn: Any, head: int) -> list[Violation]:
+        """The views equal a fresh fold, and folding appends nothing."""
+        options = self.machine.tenant.options if self.machine.tenant else options_of(self._settings())
+        found = [
+            Violation(
+                "refold", each.view, f"{each.entity} {each.field}: the view is not what a fresh fold gives"
+            )
+            for each in await rebuild.compare(conn, TENANT, options)
+        ]
+        if await log.head(conn, TENANT) != head:
+            found.append(Violation("refold", "the log", "folding appended something"))
+        return found
+
+
+JSON: Final = {"Content-Type": "application/json"}
+
+
+async def _unhindered(_: str) -> None:
+    """A look from outside takes no time and never fails."""
+
+
+def digest_of(events: list[Event]) -> str:
+    """A fingerprint of a whole log: every column of every event."""
+    digest = hashlib.blake2b(digest_size=16)
+    for event in events:
+        digest.update(msgspec.json.encode(event))
+    return digest.hexdigest()
