@@ -9,8 +9,7 @@ from daemon.cli.opening import ask, load, tenant_of, with_config, with_tenant
 from daemon.cli.times import moment
 
 if TYPE_CHECKING:
-    from daemon.cli.losses import Answer
-    from daemon.cli.operating import Order
+    from daemon.processor import Tenant
     from daemon.storage.connection import Connection
     from daemon.storage.views import Lost
 
@@ -63,10 +62,10 @@ def restore(config_file: Path | None, tenant: str | None, conflict: str, as_json
     """
     settings = load(config_file, secrets=False)
     chosen = tenant_of(settings, tenant)
-    from daemon.cli import losses
-    from daemon.cli.operating import operate
+    from daemon.cli import losses, operating
 
-    async def decide(conn: "Connection") -> "Order[Answer]":
-        return await losses.bring_back(conn, chosen, settings.mode, conflict)
+    async def rule(conn: "Connection", at: "Tenant") -> "operating.Ruling":
+        return await losses.bring_back(conn, at, conflict)
 
-    losses.print_answer(operate(settings, chosen.name, decide), as_json=as_json)
+    told = operating.append(settings, chosen, rule)
+    operating.tell(told, told["summary"], as_json=as_json)

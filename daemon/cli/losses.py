@@ -1,25 +1,28 @@
 """The values that lost, in words, and an operator's word to bring one back."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import click
 import msgspec
 
-from daemon.cli.operating import Order, operator, present, said
+from daemon.cli.operating import Ruling, Told, operator
 from daemon.cli.stories import NAMES, conflict_words, field_words, value_words
 from daemon.domain.errors import UsageError
-from daemon.domain.events import ConflictResolved
+from daemon.domain.events import ConflictResolved, NewEvent
 from daemon.domain.fields import Value, same
-from daemon.domain.settings import Mode, TenantSettings
+from daemon.domain.settings import Mode
+from daemon.domain.streams import derived_id
 from daemon.policies.plan import expected
 from daemon.policies.restoring import Refused, Restored, Settled, restore
-from daemon.processor import options_of
-from daemon.storage import views
-from daemon.storage.connection import Connection
+from daemon.processor import Tenant
+from daemon.storage import log, views
+from daemon.storage.connection import Connection, snapshot
 from daemon.storage.views import Lost
 from projections.conflicts import ConflictRow
+from projections.entity import Entity
+from projections.fold import Entities
 
 SHORT: Final = 8
 """So many characters of an id are shown on a terminal."""
@@ -79,38 +82,57 @@ def _row(lost: Lost) -> dict[str, Any]:
     }
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a restore came to. By `id` it can be taken back; None when nothing was left to do."""
+async def bring_back(conn: Connection, at: Tenant, ref: str) -> Ruling:
+    """The operator's word on a conflict, and what will become of it; raises UsageError where nothing can.
 
-    id: str | None
-    restores: str
-    entity: str
-    field: str
-    value: Value
-    summary: str
-
-
-async def bring_back(conn: Connection, tenant: TenantSettings, mode: Mode, ref: str) -> Order[Answer]:
-    """The operator's word on a conflict, with what will become of it; raises UsageError where nothing can."""
-    lost = _meant(ref, await views.conflicts_called(conn, tenant.name, ref.strip().lower()))
-    options = options_of(tenant)
-    entity = await present(conn, tenant.name, lost.entity, options)
+    Told are `id` (by which it can be taken back; None when nothing was left to do), restores, entity, field, value and
+    summary.
+    """
+    lost = _meant(ref, await views.conflicts_called(conn, at.name, ref.strip().lower()))
+    entity = await _present(conn, at, lost.entity)
 
     def alike(field: str, a: Value, b: Value) -> bool:
-        return same(field, a, b, options.region)
+        return same(field, a, b, at.options.region)
 
-    def answer(conflict: str | None, summary: str) -> Answer:
-        return Answer(conflict, lost.conflict, lost.entity, lost.field, lost.loser_value, summary)
-
-    match restore(entity, lost, operator(), datetime.now(UTC), tenant.sync, alike):
+    told: Told = {
+        "id": None,
+        "restores": lost.conflict,
+        "entity": lost.entity,
+        "field": lost.field,
+        "value": lost.loser_value,
+    }
+    match restore(entity, lost, operator(), at.clock(), at.settings.sync, alike):
         case Refused(why=why):
             raise UsageError(why)
         case Settled(why=why):
-            return Order(answer(None, why))
+            return Ruling((), {}, {**told, "summary": why})
         case Restored(event=event, targets=targets):
             assert entity is not None
-            word = said(tenant.name, entity, event, event.conflict)
-            return Order(answer(event.conflict, _summary(event, targets, mode)), (word,), expected((entity,)))
+            summary = _summary(event, targets, at.mode)
+            word = _said(at, entity, event)
+            return Ruling((word,), expected((entity,)), {**told, "id": event.conflict, "summary": summary})
+
+
+async def _present(conn: Connection, at: Tenant, name: str) -> Entity | None:
+    """An entity as the log has it now: its view, and what no projector has folded yet."""
+    async with snapshot(conn):
+        entity = await views.resolve(conn, at.name, name)
+        if entity is None:
+            return None
+        folded = await views.position(conn, at.name)
+        events = await log.of_streams(conn, at.name, list(expected((entity,))), folded)
+    entities = Entities(at.name, at.options)
+    entities.add(entity)
+    for event in events:
+        entities.evolve(event)
+    return entities.resolve(entity.id)
+
+
+def _said(at: Tenant, entity: Entity, event: ConflictResolved) -> NewEvent:
+    """The event of a restore: the same one for the same conflict, whatever the clock says."""
+    decided = at.decided(entity, event, origin="operator")
+    event_id = derived_id(at.name, decided.stream, decided.type, event.conflict)
+    return msgspec.structs.replace(decided, event_id=event_id)
 
 
 def _meant(ref: str, found: Sequence[ConflictRow]) -> ConflictRow:
@@ -130,8 +152,3 @@ def _summary(event: ConflictResolved, targets: Sequence[str], mode: Mode) -> str
     then = f"goes to {to} in place of {value_words(event.loser_value)}" if targets else "stays"
     wait = " (nothing is sent in observe mode)" if mode == "observe" else ""
     return f"{what} {then}{wait}; take it back: toveis restore {event.conflict[:SHORT]}"
-
-
-def print_answer(answer: Answer, *, as_json: bool) -> None:
-    """One JSON object, or one line."""
-    click.echo(msgspec.json.encode(answer).decode() if as_json else answer.summary)

@@ -1,96 +1,95 @@
-"""The one way in which an operator's word reaches the log: decided on what is known, appended against its versions."""
+"""How what an operator decides reaches the log: the one way in which a command writes events."""
 
 import asyncio
 import getpass
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
+import click
 import msgspec
 
+from daemon.cli.harmless import harmless
 from daemon.cli.opening import connected, database
-from daemon.domain.errors import StorageError, WrongExpectedVersion
-from daemon.domain.events import Decision, NewEvent, encode
-from daemon.domain.settings import Settings
-from daemon.domain.streams import derived_id, entity_stream
-from daemon.policies.plan import expected
+from daemon.domain.errors import UsageError, WrongExpectedVersion
+from daemon.domain.events import NewEvent
+from daemon.domain.settings import Settings, TenantSettings
 
 if TYPE_CHECKING:
-    from daemon.mappings.lens import Options
+    from daemon.processor import Tenant
     from daemon.storage.connection import Connection
-    from projections.entity import Entity
 
-T = TypeVar("T")
-PATIENCE: Final = 20
-"""How often a decision is made again because the log has moved on."""
-PAUSE: Final = 0.1
+PATIENCE: Final = 10.0
+"""Seconds in which a decision is made again because the log has moved on."""
+
+Told = dict[str, Any]
+"""What a command prints: keys of its JSON."""
 
 
-class Order(msgspec.Struct, Generic[T], frozen=True):
-    """What is to be appended, the stream versions that it rests on, and what to tell the operator then."""
+class Ruling(msgspec.Struct, frozen=True):
+    """What an operator's command appends, the stream versions that it rests on, and what it tells."""
 
-    answer: T
-    events: tuple[NewEvent, ...] = ()
-    expected: dict[str, int] = {}
+    items: tuple[NewEvent, ...]
+    expected: Mapping[str, int]
+    told: Told
+
+
+Rule = Callable[["Connection", "Tenant"], Awaitable[Ruling]]
+"""Looks at what is known and decides; it is asked again when what it rests on has moved. Raises UsageError."""
 
 
 def operator() -> str:
-    """The system's user, who stands in the log with what was asked for."""
-    return getpass.getuser()
+    """The system user's name, which stands in every event of an operator."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
-def said(tenant: str, entity: "Entity", decision: Decision, *key: str) -> NewEvent:
-    """An operator's decision in the entity's stream; with the same `key` it is the same event."""
-    kind, stream = type(decision).__name__, entity_stream(entity.category, entity.id)
-    event_id = derived_id(tenant, stream, kind, *key)
-    return NewEvent(event_id, stream, kind, "operator", datetime.now(UTC), encode(decision), event_id)
+def append(settings: Settings, chosen: TenantSettings, rule: Rule) -> Told:
+    """Decide and append; decide again when something was faster. A running daemon hears of it at once.
 
+    Returns what the ruling tells, with the `position` of its last event (None: it was there already, or there was
+    nothing to append). Raises UsageError.
+    """
 
-async def present(conn: "Connection", tenant: str, name: str, options: "Options") -> "Entity | None":
-    """An entity as the log has it now: its view, and what no projector has folded yet."""
-    from daemon.storage import log, views
-    from daemon.storage.connection import snapshot
-    from projections.fold import Entities
-
-    async with snapshot(conn):
-        entity = await views.resolve(conn, tenant, name)
-        if entity is None:
-            return None
-        folded = await views.position(conn, tenant)
-        events = await log.of_streams(conn, tenant, list(expected((entity,))), folded)
-    entities = Entities(tenant, options)
-    entities.add(entity)
-    for event in events:
-        entities.evolve(event)
-    return entities.resolve(entity.id)
-
-
-def operate(settings: Settings, tenant: str, decide: "Callable[[Connection], Awaitable[Order[T]]]") -> T:
-    """Decide and append; where the log has moved meanwhile, decide again. Raises StorageError when that does not help."""
-
-    async def run(dsn: str, embedded: bool) -> T:
+    async def run(dsn: str, embedded: bool) -> Told:
+        from daemon.processor import Tenant
         from daemon.storage.appender import Appender
-        from daemon.storage.connection import open_pool, unreachable
+        from daemon.storage.connection import open_pool
 
-        async with (
-            connected(dsn, embedded=embedded) as conn,
-            unreachable(),
-            await open_pool(dsn, size=1) as pool,
-        ):
-            appender = Appender(pool, tenant)
+        async with connected(dsn, embedded=embedded) as conn, await open_pool(dsn, size=1) as pool:
+            appender = Appender(pool, chosen.name)
             await appender.start()
             try:
-                for _ in range(PATIENCE):
-                    order = await decide(conn)
-                    try:
-                        await appender.append(order.events, expected=order.expected)
-                    except WrongExpectedVersion:
-                        await asyncio.sleep(PAUSE)
-                    else:
-                        return order.answer
+                at = Tenant(chosen, settings.mode, pool, appender, lambda: datetime.now(UTC))
+                return await _append(conn, at, rule)
             finally:
                 await appender.stop()
-        raise StorageError("the log does not stand still; try again in a moment")
 
     with database(settings) as (dsn, embedded):
         return asyncio.run(run(dsn, embedded))
+
+
+async def _append(conn: "Connection", at: "Tenant", rule: Rule) -> Told:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE
+    while True:
+        ruling = await rule(conn, at)
+        if not ruling.items:
+            return {**ruling.told, "position": None}
+        try:
+            appended = await at.appender.append(ruling.items, expected=ruling.expected)
+        except WrongExpectedVersion:
+            if loop.time() >= end:
+                raise UsageError(
+                    "the log knows more than the views, so this cannot be decided now; is the daemon running?"
+                ) from None
+            await asyncio.sleep(0.2)
+        else:
+            return {**ruling.told, "position": appended[-1].position}
+
+
+def tell(told: Told, words: str, *, as_json: bool) -> None:
+    """One line, or one JSON object."""
+    click.echo(msgspec.json.encode(told).decode() if as_json else harmless(words))
