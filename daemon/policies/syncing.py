@@ -83,6 +83,9 @@ def _holds(entity: Entity, side: Side | None, field: str, want: Want) -> bool:
     source = entity.sides[want.source].shadow.get(field)
     if source is None or source.position != want.source_position:
         return False
+    override = entity.overrides.get(field)
+    if (0 if override is None else override.position) != want.override:
+        return False
     present = side.shadow.get(field) if side is not None else None
     return want.replaces_position == (present.position if present is not None else 0)
 

@@ -187,6 +187,22 @@ def test_a_restore_before_the_winner_was_carried_over_keeps_the_loser_where_it_i
     assert pair.told(CommandSuperseded)
 
 
+def test_what_was_decided_before_the_restore_is_not_sent_any_more() -> None:
+    pair = linked()
+    pair.propstreet.edit(first_name="Anni")
+    pair.vitec.edit(first_name="Anne")
+    pair.read()
+    pair.decide()
+    [conflict] = pair.told(ConflictResolved)
+    pair.restore(conflict)
+    assert pair.attempt(PROPSTREET) is None
+    pair.decide()
+    pair.restore(pair.told(ConflictResolved)[-1])  # on second thoughts
+    assert pair.attempt(VITEC) is None
+    pair.sync_up()
+    assert pair.values("first_name") == ("Anne", "Anne")
+
+
 def test_a_restore_on_a_first_link_needs_no_base() -> None:
     pair = Pair()
     pair.vitec.add(first_name="Anna", last_name="Berg", email="anna@example.se")
