@@ -10,7 +10,10 @@ from daemon.domain.streams import other
 
 
 class ConflictRow(msgspec.Struct, frozen=True):
-    """One field that both sides had changed: who won, who lost, and why."""
+    """One field that both sides had changed: who won, who lost, and why; `at` is when we put it on record.
+
+    An operator's restore is one too: it `restores` what another had lost, and `by` is who did it.
+    """
 
     tenant: str
     conflict: str
@@ -24,6 +27,10 @@ class ConflictRow(msgspec.Struct, frozen=True):
     reason: str
     order_uncertain: bool
     position: int
+    category: str
+    at: datetime
+    restores: str | None = None
+    by: str | None = None
 
 
 def conflict_row(tenant: str, event: Event) -> ConflictRow | None:
@@ -45,4 +52,8 @@ def conflict_row(tenant: str, event: Event) -> ConflictRow | None:
         reason=resolved.rule,
         order_uncertain=resolved.order_uncertain,
         position=event.position,
+        category=event.stream.partition(":")[0],
+        at=event.recorded_at,
+        restores=resolved.restores,
+        by=resolved.by,
     )

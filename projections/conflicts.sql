@@ -12,9 +12,14 @@ CREATE TABLE conflicts (
     reason          text    NOT NULL,
     order_uncertain boolean NOT NULL,
     position        bigint  NOT NULL,
+    category        text    NOT NULL,
+    at              timestamptz NOT NULL,
+    restores        text,
+    by              text,
     PRIMARY KEY (tenant, conflict)
 );
 CREATE INDEX conflicts_entity ON conflicts (tenant, entity);
+CREATE INDEX conflicts_restores ON conflicts (tenant, restores) WHERE restores IS NOT NULL;
 
 -- name: delete
 DELETE FROM conflicts WHERE tenant = $1 AND conflict = ANY ($2::text[])

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from daemon.domain.events import Half, Want
 from daemon.domain.fields import Value
+from daemon.domain.streams import VENDORS
 
 NO_EVENT: Final = UUID(int=0)
 
@@ -42,6 +43,21 @@ class Base(msgspec.Struct, frozen=True, gc=False):
 def base_of(vendor: str, here: Half, there: Half) -> Base:
     """A base from the half of `vendor` and that of the other side."""
     return Base(vitec=here, propstreet=there) if vendor == "vitec" else Base(vitec=there, propstreet=here)
+
+
+class Override(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An operator's word on a field: it wins at both sides for as long as no person moves either of them.
+
+    `position` is that of the operator's event, `replaces` the value that stood then. `seen` are the positions of the
+    field at Vitec and at Propstreet that it is counted from; `met` are the sides that our write has brought it to.
+    """
+
+    position: int
+    value: Value
+    since: datetime | None
+    replaces: Value
+    seen: tuple[int | None, int | None]
+    met: tuple[str, ...] = ()
 
 
 class Head(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -178,6 +194,7 @@ class Entity(msgspec.Struct, omit_defaults=True):
     correlation: UUID = NO_EVENT
     sides: dict[str, Side] = {}
     base: dict[str, Base] = {}
+    overrides: dict[str, Override] = {}
     linked: int | None = None
     rule: str | None = None
     creating: dict[str, Attempt] = {}
@@ -194,6 +211,13 @@ class Entity(msgspec.Struct, omit_defaults=True):
         """The present value of this side is not the one in its half of the base. Never by comparing values."""
         base = self.base.get(field)
         return base is None or self.sides[vendor].shadow[field].position != base.half(vendor).position
+
+    def places(self, field: str) -> tuple[int | None, int | None]:
+        """The positions that brought a field's present value to Vitec and to Propstreet; None where there is none."""
+        vitec, propstreet = (self.sides.get(vendor) for vendor in VENDORS)
+        v = vitec.shadow.get(field) if vitec is not None else None
+        p = propstreet.shadow.get(field) if propstreet is not None else None
+        return v.position if v is not None else None, p.position if p is not None else None
 
     def busy(self) -> bool:
         """A write for this entity is in flight, or its outcome is unknown."""

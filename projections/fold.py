@@ -19,6 +19,7 @@ from daemon.domain.events import (
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
+    ConflictResolved,
     Decision,
     EntityHeld,
     EntityReleased,
@@ -37,6 +38,7 @@ from daemon.domain.fields import Value, same
 from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_id, other, parse_record_stream
 from daemon.mappings import leads, lens
 from daemon.mappings.lens import REMOVED, Content, Options
+from projections import overrides
 from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Lead, Pending, Shadow, Side
 from projections.merge import Observation, Rules, lose_sight, observe, release_kept
 
@@ -165,6 +167,8 @@ class Entities:
                 self._observe(event, entity, vendor, side, reading_of(event))
             case _:
                 self._evolve_decision(event, entity, decision_of(event), side)
+        if entity.overrides:
+            overrides.end_overtaken(entity)
 
     def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
         side.first = side.first and reading.first
@@ -243,6 +247,7 @@ class Entities:
         if side.head.event == 0 or merged.parts is not None:
             side.need = event.position  # never seen, or told of by nobody: what moved there must be read
         source.tombstone, source.hold = f"{MERGED} into {merged.vendor}:{merged.destination}", None
+        source.overrides.clear()
         gone.into = merged.destination
         far = other(merged.vendor)
         if heir is not source:
@@ -254,6 +259,7 @@ class Entities:
             heir.linked, heir.rule, heir.hold = event.position, "merged", None
             for entity in (source, heir):
                 entity.base.clear()
+                entity.overrides.clear()
                 entity.creating.clear()
                 entity.pending.clear()
                 entity.blocked.clear()
@@ -273,12 +279,15 @@ class Entities:
                 _evolve_link(entity, decision, event.position)
             case RecordsUnlinked():
                 entity.tombstone = decision.reason if decision.tombstone else None
+                entity.overrides.clear()
             case RecordRemoved() if side is not None:
                 self._remove(event, entity, side, decision)
                 side.attempts = [a for a in side.attempts if a.state == "recent"]
             case FieldsAgreed():
                 for field, (vitec, propstreet) in decision.fields.items():
                     entity.base[field] = Base(vitec, propstreet)
+            case ConflictResolved(restores=str()):
+                overrides.lay(entity, decision, event.position)
             case EntityHeld():
                 entity.hold = Hold(
                     decision.reason,
@@ -344,7 +353,7 @@ class Entities:
                 if target is not None:
                     for field, want in entity.pending[target].want.items():
                         blocked = entity.blocked.setdefault(target, {})
-                        blocked[field] = Blocked(decision.command, want.source_position)
+                        blocked[field] = Blocked(decision.command, want.cause)
                     self._give_up(entity, decision.command)
 
     def _give_up(self, entity: Entity, command: str) -> None:
@@ -432,6 +441,7 @@ def _land_creation(entity: Entity, vendor: str, side: Side, command: str) -> Non
 def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
     entity.linked, entity.rule, entity.hold = position, link.rule, None
     entity.base.clear()
+    entity.overrides.clear()
     if link.rule != "created":
         entity.creating.clear()
         entity.pending.clear()
@@ -440,7 +450,7 @@ def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
 def _block(entity: Entity, held: CommandHeld) -> None:
     blocked = entity.blocked.setdefault(held.target, {})
     for field, want in held.want.items():
-        blocked[field] = Blocked(held.command, want.source_position, observed=held.reason == OBSERVE)
+        blocked[field] = Blocked(held.command, want.cause, observed=held.reason == OBSERVE)
 
 
 def _unblock(entity: Entity, command: str) -> None:

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from daemon.domain.events import ACCEPTED, Half, Want
 from daemon.domain.fields import Value
+from projections import overrides
 from projections.entity import RECENT, Attempt, Base, Entity, Head, Push, Shadow, Side, base_of
 
 Same = Callable[[str, Value, Value], bool]
@@ -158,6 +159,7 @@ def _ours(
     )
     side.shadow[field] = Shadow(value, want.since, position)
     side.doubt[field] = position
+    overrides.land(entity, rules.vendor, field, want, rules.same)
 
 
 def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules: Rules) -> None:
@@ -175,6 +177,7 @@ def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules
             )
             side.shadow[field] = Shadow(read, want.since, o.position)
             side.doubt.pop(field, None)
+            overrides.land(entity, rules.vendor, field, want, rules.same)
         elif ours := next(
             (a for a in recent if field in a.want and rules.kept(field, a.want[field].value, read)), None
         ):
@@ -190,8 +193,11 @@ def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules
 
 
 def _half_after(field: str, want: Want, read: Value, position: int, rules: Rules) -> Half:
-    """A merged set holds more, or less, than its source: the target then stays changed, and the source is next."""
-    if rules.same(field, want.value, want.source_value):
+    """A merged set holds more, or less, than its source: the target then stays changed, and the source is next.
+
+    An override is not the source's value either, but it waits for the source by itself.
+    """
+    if want.override or rules.same(field, want.value, want.source_value):
         return Half(read, position)
     return Half(want.source_value, position - 1)
 

@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "show": "inspecting",
     "status": "inspecting",
     "commands": "outbound",
+    "conflicts": "conflicting",
+    "restore": "conflicting",
     "replay": "replaying",
     "verify": "replaying",
 }

@@ -192,7 +192,7 @@ class Story:
             return f"{NAMES[event.origin]} ({way}): removed"
         flags = [_flag(flag) for flag in content.flags if flag not in self._flags.get(event.stream, ())]
         self._flags[event.stream] = content.flags
-        words = ", ".join([*(f"{_field(f)} {_value(v)}" for f, v in changes.items()), *flags])
+        words = ", ".join([*(f"{field_words(f)} {value_words(v)}" for f, v in changes.items()), *flags])
         return f"{NAMES[event.origin]} ({way}): {words or 'nothing new'}{overlap}"
 
 
@@ -238,8 +238,7 @@ def _decided(event: Event) -> str:
         case FieldsAgreed() as d:
             return f"both sides agree on {_list(d.fields)}"
         case ConflictResolved() as d:
-            lost = f"{NAMES[other(d.winner)]}'s {_value(d.loser_value)} lost"
-            return f"conflict in {_field(d.field)}: {NAMES[d.winner]}'s {_value(d.winner_value)} wins ({d.rule}), {lost}"
+            return conflict_words(d.field, d.winner, d.winner_value, d.loser_value, d.rule, d.by)
         case EntityHeld() as d:
             return f"held ({d.reason}): {d.detail}"
         case EntityReleased() as d:
@@ -250,7 +249,9 @@ def _decided(event: Event) -> str:
             if d.category == LEAD:
                 return f"send on to {NAMES[d.target]}"
             verb = "create at" if d.record is None else "write to"
-            words = ", ".join(f"{_field(f)} {_value(w.value)}" for f, w in d.want.items() if w.value)
+            words = ", ".join(
+                f"{field_words(f)} {value_words(w.value)}" for f, w in d.want.items() if w.value
+            )
             why = "; ".join(sorted({w.rule for w in d.want.values() if w.rule}))
             return f"{verb} {NAMES[d.target]}: {words or _list(d.want)}" + (f" ({why})" if why else "")
     return _outcome(event)
@@ -275,21 +276,34 @@ def _outcome(event: Event) -> str:
     return event.type
 
 
-def _field(name: str) -> str:
+def conflict_words(
+    field: str, winner: str, winner_value: Value, loser_value: Value, rule: str, by: str | None
+) -> str:
+    """Who won a field, who lost it, and why; or who brought it back."""
+    won = f"{NAMES[winner]}'s {value_words(winner_value)}"
+    lost = f"{NAMES[other(winner)]}'s {value_words(loser_value)}"
+    if by is not None:
+        return f"{harmless(by)} brought back {field_words(field)} {won} in place of {lost}"
+    return f"conflict in {field_words(field)}: {won} wins ({rule}), {lost} lost"
+
+
+def field_words(name: str) -> str:
+    """A field's name in words."""
     return name.replace("_", " ")
 
 
 def _flag(flag: str) -> str:
     """A flag in words: the finer level or status at Vitec, or a word of its own."""
     name, _, value = flag.partition(":")
-    return harmless(f"{_field(name)} {value}" if value else _field(name))
+    return harmless(f"{field_words(name)} {value}" if value else field_words(name))
 
 
 def _list(names: Iterable[str]) -> str:
-    return harmless(", ".join(map(_field, sorted(names))))
+    return harmless(", ".join(map(field_words, sorted(names))))
 
 
-def _value(value: Value) -> str:
+def value_words(value: Value) -> str:
+    """A value for a terminal; tags in braces."""
     if isinstance(value, tuple):
         return "{" + ", ".join(map(harmless, value)) + "}"
     return harmless(value) if value else "(empty)"
@@ -402,10 +416,11 @@ def print_picture(found: dict[str, Any], *, as_json: bool) -> None:
         table.add_column(column, overflow="fold", no_wrap=column in ("field", "from", "since"))
     for field, origin in found["fields"].items():
         sides = [
-            escape(_value(_tuple(found["shadows"][vendor].get(field, {}).get("value")))) for vendor in VENDORS
+            escape(value_words(_tuple(found["shadows"][vendor].get(field, {}).get("value"))))
+            for vendor in VENDORS
         ]
         since = origin["since"].astimezone().strftime("%Y-%m-%d %H:%M:%S") if origin["since"] else "-"
-        table.add_row(_field(field), *sides, NAMES[origin["side"]], since)
+        table.add_row(field_words(field), *sides, NAMES[origin["side"]], since)
     Console().print(table)
     click.echo(f"Times are in {datetime.now().astimezone().strftime('%Z (UTC%z)')}.")
 

@@ -88,7 +88,10 @@ class Half(msgspec.Struct, frozen=True, gc=False):
 
 
 class Want(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One field of a command: the value to write, where it comes from, what it replaces, and why it won."""
+    """One field of a command: the value to write, where it comes from, what it replaces, and why it won.
+
+    `override` is the position of the operator's word that it carries; `source_value` is then what the other side holds.
+    """
 
     value: Value
     source: str
@@ -98,6 +101,12 @@ class Want(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     replaces: Value = None
     replaces_position: int = 0
     rule: str = ""
+    override: int = 0
+
+    @property
+    def cause(self) -> int:
+        """The position of what made it due: a write that was held or refused is not tried again for the same cause."""
+        return self.override or self.source_position
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,7 +157,11 @@ class RecordsUnlinked(Decision, frozen=True):
 
 
 class ConflictResolved(Decision, frozen=True):
-    """Both sides changed a field: who won, who lost, by which rule. Appended before anything is overwritten."""
+    """Both sides changed a field: who won, who lost, by which rule. Appended before anything is overwritten.
+
+    An operator's is the reverse of an earlier one: it `restores` what had lost there. `by` is the system's user, `seen`
+    are the positions of the field at Vitec and at Propstreet that the operator looked at, None for a side without it.
+    """
 
     conflict: str
     entity: str
@@ -162,6 +175,9 @@ class ConflictResolved(Decision, frozen=True):
     loser_position: int
     rule: str
     order_uncertain: bool = False
+    restores: str | None = None
+    by: str | None = None
+    seen: tuple[int | None, int | None] | None = None
 
 
 class FieldsAgreed(Decision, frozen=True):

@@ -19,7 +19,7 @@ from daemon.mappings import lens
 from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.mappings.notes import REVISION
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction
-from projections.entity import Base, Blocked, Entity, Pending, Side
+from projections.entity import Base, Blocked, Entity, Override, Pending, Side
 from projections.fold import OBSERVE
 from projections.merge import EQUAL, Same, Verdict, merge, merge_sets, says_nothing, sealable
 
@@ -29,6 +29,9 @@ SKEW: Final = timedelta(seconds=30)
 
 OWNERS: Final = {"status": VITEC, "stage": VITEC}
 """Fields that only one vendor decides: the other is told, or shown to differ, and never heard (S30)."""
+
+RESTORED: Final = "restored by an operator"
+"""Why a value is written that an operator brought back."""
 
 CREATED: Final = "new"
 """Why a value is written that the other vendor has no record for."""
@@ -80,6 +83,9 @@ def _holds(entity: Entity, side: Side | None, field: str, want: Want) -> bool:
     source = entity.sides[want.source].shadow.get(field)
     if source is None or source.position != want.source_position:
         return False
+    override = entity.overrides.get(field)
+    if (0 if override is None else override.position) != want.override:
+        return False
     present = side.shadow.get(field) if side is not None else None
     return want.replaces_position == (present.position if present is not None else 0)
 
@@ -93,16 +99,11 @@ def _wanted(
     if not allowed(direction(context.sync, entity.category), target):
         return want, verdicts
     source, side = entity.sides[other(target)], entity.sides[target]
-    for field, held in source.shadow.items():
-        present = side.shadow.get(field)
+    for field in source.shadow:
         verdict = _verdict(entity, target, field, alike, agreed, context)
         if verdict.winner == other(target):
             verdicts[field] = verdict
-            value = merge_sets(entity, field, agreed) if field in SETS and present is not None else held.value
-            before = (None, 0) if present is None else (present.value, present.position)
-            want[field] = Want(
-                value, other(target), held.value, held.position, held.since, *before, verdict.rule
-            )
+            want[field] = _want(entity, target, field, agreed, verdict.rule)
     referable = target == PROPSTREET and REFERENCE in lens(target, entity.category).pseudo
     if (
         referable
@@ -114,6 +115,28 @@ def _wanted(
     return want, verdicts
 
 
+def _want(entity: Entity, target: str, field: str, agreed: dict[str, Base], rule: str) -> Want:
+    """The value of the other side, of both sides' elements, or of the operator; the rest is what it rests on."""
+    held, present = entity.sides[other(target)].shadow[field], entity.sides[target].shadow.get(field)
+    override = entity.overrides.get(field)
+    value, since = held.value, held.since
+    if override is not None:
+        value, since = override.value, override.since
+    elif field in SETS and present is not None:
+        value = merge_sets(entity, field, agreed)
+    return Want(
+        value,
+        other(target),
+        held.value,
+        held.position,
+        since,
+        replaces=present.value if present is not None else None,
+        replaces_position=present.position if present is not None else 0,
+        rule=rule,
+        override=override.position if override is not None else 0,
+    )
+
+
 def _verdict(
     entity: Entity, target: str, field: str, alike: Same, agreed: dict[str, Base], context: Context
 ) -> Verdict:
@@ -123,6 +146,9 @@ def _verdict(
     owner = OWNERS.get(field)
     if owner == target:
         return EQUAL
+    override = entity.overrides.get(field)
+    if override is not None:
+        return _overruled(entity, target, field, override, alike, context)
     if present is None:  # left out by the vendor, which may mean that it is empty: a value can be written
         return EQUAL if says_nothing(source, field, held.value) else Verdict(source, CREATED)
     if field in SETS:
@@ -135,6 +161,20 @@ def _verdict(
     if field == "classification" and mapping.kept(field, held.value, present.value, context.options):
         return EQUAL  # the target's word for it is there already, also where it reads as another class
     return merge(entity, field, alike, _authority(entity, field, target, context), agreed)
+
+
+def _overruled(
+    entity: Entity, target: str, field: str, override: Override, alike: Same, context: Context
+) -> Verdict:
+    """Whether the target still lacks what the operator brought back; what else than its rival stood there is lost."""
+    present = entity.sides[target].shadow.get(field)
+    mapping = lens(target, entity.category)
+    there = None if present is None else present.value
+    if target in override.met or alike(field, override.value, there):
+        return EQUAL
+    if field == "classification" and mapping.kept(field, override.value, there, context.options):
+        return EQUAL
+    return Verdict(other(target), RESTORED, conflict=not alike(field, override.replaces, there))
 
 
 def _authority(entity: Entity, field: str, target: str, context: Context) -> Authority:
@@ -181,7 +221,7 @@ def unblocked(
         field
         for field, block in blocked.items()
         if (field not in want and not _still_ignored(entity, target, field, block, context))
-        or (field in want and block.position != want[field].source_position)
+        or (field in want and block.position != want[field].cause)
         or (block.observed and context.mode == "live")
     }
     if target not in entity.sides and moved & want.keys():
@@ -272,7 +312,7 @@ def _held(
 ) -> CommandHeld:
     """The hold of one field, or of the whole record; its id is that of its cause."""
     want = due if hold.field == RECORD else {hold.field: due[hold.field]}
-    cause = [f"{field}@{want[field].source_position}" for field in sorted(want)]
+    cause = [f"{field}@{want[field].cause}" for field in sorted(want)]
     side = entity.sides.get(target)
     return CommandHeld(
         str(derived_id("hold", entity.id, target, reason or hold.reason, *cause, str(entity.version))),
@@ -297,7 +337,7 @@ def _conflicts(entity: Entity, target: str, due: dict[str, Want], verdicts: dict
         if side is None or field not in side.shadow or not (conflict or doubt is not None):
             continue
         loser = side.shadow[field]
-        marks = (str(want.source_position), str(loser.position), str(doubt))
+        marks = (str(want.cause), str(loser.position), str(doubt))
         close = want.since is not None and loser.since is not None and abs(want.since - loser.since) < SKEW
         resolved = ConflictResolved(
             conflict=str(derived_id("conflict", entity.id, field, *marks)),
@@ -311,7 +351,7 @@ def _conflicts(entity: Entity, target: str, due: dict[str, Want], verdicts: dict
             loser_since=loser.since,
             loser_position=loser.position,
             rule=verdict.rule if verdict is not None and conflict else "doubt",
-            order_uncertain=conflict and close,
+            order_uncertain=conflict and close and not want.override,
         )
         events.append((entity.id, resolved))
     return events

@@ -13,6 +13,7 @@ from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
 from projections.commands import TYPES as COMMAND_TYPES
 from projections.commands import CommandRow
+from projections.conflicts import ConflictRow
 from projections.entity import Entity, Hold
 from projections.views import VIEWS, Change, Fold, Row
 
@@ -21,6 +22,7 @@ _progress: Final = queries("progress", "projections")
 _views: Final = {name: queries(name, "projections") for name in VIEWS}
 _entities: Final = msgspec.json.Decoder(Entity)
 _commands: Final = msgspec.json.Decoder(CommandRow)
+_conflicts: Final = msgspec.json.Decoder(ConflictRow)
 _rows: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     name: msgspec.json.Decoder(kind) for name, kind in VIEWS.items()
 }
@@ -321,6 +323,26 @@ async def held(conn: Connection, tenant: str) -> list[Held]:
     return [
         Held(row["entity"], row["category"], row["position"], msgspec.json.decode(row["hold"], type=Hold))
         for row in rows
+    ]
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """A value that lost, and the operator who last brought it back."""
+
+    row: ConflictRow
+    restored_by: str | None
+
+
+async def conflicts(conn: Connection, tenant: str, since: datetime | None, *, restores: bool) -> list[Lost]:
+    """What lost since then, the oldest first; with `restores` also what operators' own restores replaced."""
+    rows = await conn.fetch(_sql["conflicts_since"], tenant, since, restores)
+    return [Lost(_conflicts.decode(row["lost"]), row["restored_by"]) for row in rows]
+
+
+async def conflicts_called(conn: Connection, tenant: str, prefix: str, limit: int = 10) -> list[ConflictRow]:
+    """The conflicts whose id begins so, the oldest first."""
+    return [
+        _conflicts.decode(row[0]) for row in await conn.fetch(_sql["conflicts_called"], tenant, prefix, limit)
     ]
 
 

@@ -88,6 +88,17 @@ SELECT count(*) FILTER (WHERE state IN ('pending', 'unknown', 'flying')) AS pend
 -- name: conflict_count
 SELECT count(*) FROM conflicts WHERE tenant = $1
 
+-- name: conflicts_since
+SELECT to_json(conflicts) AS lost,
+       (SELECT coalesce(again.by, 'an operator') FROM conflicts again WHERE again.tenant = conflicts.tenant AND again.restores = conflicts.conflict
+         ORDER BY again.position DESC LIMIT 1) AS restored_by
+  FROM conflicts
+ WHERE tenant = $1 AND ($2::timestamptz IS NULL OR at >= $2) AND (restores IS NULL OR $3)
+ ORDER BY position
+
+-- name: conflicts_called
+SELECT to_json(conflicts) FROM conflicts WHERE tenant = $1 AND starts_with(conflict, $2) ORDER BY position LIMIT $3
+
 -- name: held_entities
 SELECT count(*) FROM entities WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL
 

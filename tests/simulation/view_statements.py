@@ -1,6 +1,7 @@
 """What the statements of `views.sql` do."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
@@ -166,6 +167,25 @@ def conflict_count(t: Tables, tenant: str) -> Answers:
     return [(len(t.conflicts.where(tenant=tenant)),)]
 
 
+@statement("views.conflicts_since", "lost restored_by")
+def conflicts_since(t: Tables, tenant: str, since: datetime | None, restores: bool) -> Answers:
+    found = sorted(t.conflicts.where(tenant=tenant), key=attrgetter("position"))
+    by = {row.restores: row.by or "an operator" for row in found if row.restores is not None}
+    listed = [
+        row for row in found if (since is None or row.at >= since) and (restores or row.restores is None)
+    ]
+    return [
+        (text, by.get(row.conflict))
+        for row, (text,) in zip(listed, _as_json(listed, "conflicts"), strict=True)
+    ]
+
+
+@statement("views.conflicts_called", "to_json")
+def conflicts_called(t: Tables, tenant: str, prefix: str, limit: int) -> Answers:
+    found = [row for row in t.conflicts.where(tenant=tenant) if row.conflict.startswith(prefix)]
+    return _as_json(sorted(found, key=attrgetter("position"))[:limit], "conflicts")
+
+
 @statement("views.held_entities", "count")
 def held_entities(t: Tables, tenant: str) -> Answers:
     return [(len(_held(t, tenant)),)]
@@ -258,8 +278,8 @@ def _each(t: Tables, table: str, tenant: str, names: Iterable[str]) -> list[Row]
     return [row for row in found if row is not None]
 
 
-def _as_json(rows: Iterable[Row]) -> Answers:
-    text_of = schemas()["commands"].text_of
+def _as_json(rows: Iterable[Row], table: str = "commands") -> Answers:
+    text_of = schemas()[table].text_of
     return [(text_of(row),) for row in rows]
 
 

@@ -23,6 +23,7 @@ from daemon.domain.events import (
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
+    ConflictResolved,
     Decision,
     Event,
     NewEvent,
@@ -42,8 +43,10 @@ from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
 from daemon.policies.merging import heir_of
 from daemon.policies.plan import Context, Plan, expected
+from daemon.policies.restoring import Refused, Restored, Settled, restore
 from daemon.policies.syncing import still_due
 from daemon.storage.log import KnownRecord, Read, check, judge
+from projections.conflicts import conflict_row
 from projections.entities import keys_of
 from projections.entity import Entity, Pending, Shadow, Side
 from projections.views import Fold
@@ -312,6 +315,20 @@ class Pair:
     def tell(self, *decisions: Decision) -> None:
         """Decisions, an operator's for instance, about the one entity."""
         self.append([self.ours(self.entity, decision) for decision in decisions])
+
+    def restore(self, lost: ConflictResolved) -> Restored | Settled | Refused:
+        """An operator brings back what lost; what is to be appended is in the log."""
+        rows = [row for event in self.events if (row := conflict_row(TENANT, event)) is not None]
+        row = next(row for row in reversed(rows) if row.conflict == lost.conflict)
+        entity = self.fold.entities.resolve(row.entity)
+        verdict = restore(entity, row, "kari", self.later(1), self.sync, self.fold.entities.same)
+        if isinstance(verdict, Restored):
+            assert entity is not None
+            word = self.ours(entity, verdict.event)
+            event_id = derived_id(TENANT, word.stream, word.type, verdict.event.conflict)
+            word = msgspec.structs.replace(word, event_id=event_id, origin="operator")
+            self.append([word], expected=expected((entity,)))
+        return verdict
 
     # What is known
 

@@ -47,7 +47,7 @@ HAPPENINGS = (
         "hint",
         "fetch",
     ),
-    *("attempt", "leave", "succeed", "lose", "fail", "wait"),
+    *("attempt", "leave", "succeed", "lose", "fail", "wait", "restore"),
 )
 
 
@@ -140,6 +140,12 @@ class Life:
 
     def decide(self, *_: Any) -> None:
         self.pair.decide()
+
+    def restore(self, vendor: str, which: int, value: int, _: int) -> None:
+        """An operator brings back what lost, though a write may be under way."""
+        lost = self.pair.told(ConflictResolved)
+        if lost:
+            self.pair.restore(lost[-1 - value % len(lost)])
 
     def wait(self, vendor: str, which: int, value: int, _: int) -> None:
         self.pair.later(40 * value)

@@ -20,6 +20,7 @@ from daemon.domain.events import (
 )
 from daemon.domain.streams import PROPSTREET, VITEC
 from daemon.policies.plan import expected
+from daemon.policies.restoring import Restored
 from tests.unit.pair import ADR, ANNA, KEY, OPTIONS, START, Pair, StaleError, Writing, linked
 
 
@@ -469,6 +470,49 @@ def test_13_what_lost_is_on_record_with_all_that_bringing_it_back_needs() -> Non
     brought = {e.position: e.stream for e in pair.events}
     assert brought[conflict.winner_position].startswith("contact:vitec:")
     assert brought[conflict.loser_position].startswith("contact:propstreet:")
+
+
+def test_13_a_restored_value_stays_after_the_next_decision_and_the_next_edit_elsewhere() -> None:
+    pair = linked()
+    assert isinstance(pair.restore(lost(pair)), Restored)
+    assert pair.sync_up() == 2  # one write at each side
+    assert pair.values("first_name") == ("Anni", "Anni")
+    assert pair.entity.overrides == {}
+    assert pair.agreed("first_name")
+    pair.vitec.edit(last_name="Bergh")
+    assert pair.sync_up() == 1
+    assert pair.values("first_name") == ("Anni", "Anni")
+
+
+def test_13_an_edit_after_the_restore_wins() -> None:
+    pair = linked()
+    pair.restore(lost(pair))
+    pair.decide()
+    pair.vitec.edit(first_name="Annika")  # our write to either side still waits
+    pair.sync_up()
+    assert pair.values("first_name") == ("Annika", "Annika")
+    assert pair.entity.overrides == {}
+
+
+def test_13_an_edit_after_the_restored_value_has_come_to_one_side_wins_over_it() -> None:
+    pair = linked()
+    pair.restore(lost(pair))
+    pair.decide()
+    under_way(pair, PROPSTREET).leave().succeed()
+    pair.vitec.edit(first_name="Annika")
+    pair.sync_up()
+    assert pair.values("first_name") == ("Annika", "Annika")
+
+
+@pytest.mark.parametrize("vendor", [VITEC, PROPSTREET])
+def test_13_a_round_trip_on_either_side_is_an_edit_and_ends_the_restore(vendor: str) -> None:
+    pair = linked()
+    pair.restore(lost(pair))
+    pair.desks[vendor].edit(first_name="Annika")
+    pair.read(vendor)
+    pair.desks[vendor].edit(first_name="Anne")
+    pair.sync_up()
+    assert pair.values("first_name") == ("Anne", "Anne")
 
 
 def test_13_a_lost_value_that_is_typed_in_again_stays() -> None:

@@ -1,0 +1,95 @@
+"""How what an operator decides reaches the log: the one way in which a command writes events."""
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+from daemon.cli.harmless import harmless
+from daemon.cli.opening import connected, database
+from daemon.domain.errors import UsageError, WrongExpectedVersion
+from daemon.domain.events import NewEvent
+from daemon.domain.settings import Settings, TenantSettings
+
+if TYPE_CHECKING:
+    from daemon.processor import Tenant
+    from daemon.storage.connection import Connection
+
+PATIENCE: Final = 10.0
+"""Seconds in which a decision is made again because the log has moved on."""
+
+Told = dict[str, Any]
+"""What a command prints: keys of its JSON."""
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """What an operator's command appends, the stream versions that it rests on, and what it tells."""
+
+    items: tuple[NewEvent, ...]
+    expected: Mapping[str, int]
+    told: Told
+
+
+Rule = Callable[["Connection", "Tenant"], Awaitable[Ruling]]
+"""Looks at what is known and decides; it is asked again when what it rests on has moved. Raises UsageError."""
+
+
+def operator() -> str:
+    """The system user's name, which stands in every event of an operator."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def append(settings: Settings, chosen: TenantSettings, rule: Rule) -> Told:
+    """Decide and append; decide again when something was faster. A running daemon hears of it at once.
+
+    Returns what the ruling tells, with the `position` of its last event (None: it was there already, or there was
+    nothing to append). Raises UsageError.
+    """
+
+    async def run(dsn: str, embedded: bool) -> Told:
+        from daemon.processor import Tenant
+        from daemon.storage.appender import Appender
+        from daemon.storage.connection import open_pool
+
+        async with connected(dsn, embedded=embedded) as conn, await open_pool(dsn, size=1) as pool:
+            appender = Appender(pool, chosen.name)
+            await appender.start()
+            try:
+                at = Tenant(chosen, settings.mode, pool, appender, lambda: datetime.now(UTC))
+                return await _append(conn, at, rule)
+            finally:
+                await appender.stop()
+
+    with database(settings) as (dsn, embedded):
+        return asyncio.run(run(dsn, embedded))
+
+
+async def _append(conn: "Connection", at: "Tenant", rule: Rule) -> Told:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE
+    while True:
+        ruling = await rule(conn, at)
+        if not ruling.items:
+            return {**ruling.told, "position": None}
+        try:
+            appended = await at.appender.append(ruling.items, expected=ruling.expected)
+        except WrongExpectedVersion:
+            if loop.time() >= end:
+                raise UsageError(
+                    "the log knows more than the views, so this cannot be decided now; is the daemon running?"
+                ) from None
+            await asyncio.sleep(0.2)
+        else:
+            return {**ruling.told, "position": appended[-1].position}
+
+
+def tell(told: Told, words: str, *, as_json: bool) -> None:
+    """One line, or one JSON object."""
+    click.echo(msgspec.json.encode(told).decode() if as_json else harmless(words))
