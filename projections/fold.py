@@ -411,12 +411,12 @@ def rules_of(vendor: str, category: str, options: Options) -> Rules:
 
 
 def observation_of(event: Event, reading: Reading, content: Content) -> Observation:
-    """What the merge needs of an observation. A vendor's time is never later than our own clock's."""
+    """What the merge needs of an observation."""
     return Observation(
         position=event.position,
         recorded_at=event.recorded_at,
         fields=content.fields,
-        time=min(content.changed or event.occurred_at, event.recorded_at),
+        time=content.changed or event.occurred_at,
         etag=content.etag,
         started=reading.started,
         verdict=reading.verdict,

@@ -11,8 +11,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from daemon.domain.events import ACCEPTED, Half, Want
+from daemon.domain.events import ACCEPTED, Half
 from daemon.domain.fields import Value
+from daemon.mappings.lens import REFERENCE, REMOVED
 from projections import overrides
 from projections.entity import RECENT, Attempt, Base, Entity, Head, Push, Shadow, Side, base_of
 
@@ -30,7 +31,10 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False):
-    """A record's content with how it came. A push has no `started`; `command` is the write that a readback follows."""
+    """A record's content with how it came. A push has no `started`; `command` is the write that a readback follows.
+
+    `time` is the vendor's own, wherever its clock stands: what it is compared with is the vendor's as well.
+    """
 
     position: int
     recorded_at: datetime
@@ -85,7 +89,7 @@ def _read_overlaps(side: Side, o: Observation, started: int) -> bool:
 
 def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tuple[str, ...]) -> None:
     """Bring every field of the observation into the shadow, as the rules say."""
-    time = _later(o.time, side.head.time)
+    time = _since(side, o)
     moved = side.restored and (not rules.etags or o.etag != side.head.etag)
     side.restored = False
     if side.gone is not None and not o.removed:
@@ -164,16 +168,16 @@ def _ours(
 
 def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules: Rules) -> None:
     """Fold the content that followed our write: its answer, or our read-back."""
-    time = _later(o.time, side.head.time)
+    time = _since(side, o)
     recent = [a for a in side.attempts if a is not attempt and _is_recent(a, o)]
     for field, want in attempt.want.items():
-        if field not in o.fields:
+        if field in (REFERENCE, REMOVED):
             continue
-        read = o.fields[field]
+        read = o.fields.get(field, want.value)  # left out, a blank one perhaps: nothing contradicts our write
         there = Half(want.source_value, want.source_position)
         if rules.etags or rules.kept(field, want.value, read):
             entity.base[field] = base_of(
-                rules.vendor, _half_after(field, want, read, o.position, rules), there
+                rules.vendor, _half_after(field, attempt, read, o.position, rules), there
             )
             side.shadow[field] = Shadow(read, want.since, o.position)
             side.doubt.pop(field, None)
@@ -183,7 +187,7 @@ def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules
         ):
             _ours(entity, side, rules, field, read, ours, o.position)
         else:  # a person's edit after ours
-            entity.base[field] = base_of(rules.vendor, Half(want.value, o.position - 1), there)
+            entity.base[field] = base_of(rules.vendor, Half(want.value, attempt.position), there)
             side.shadow[field] = Shadow(read, time, o.position)
     _accept(entity, side, o, rules, skip=tuple(attempt.want))
     side.attempts = [a for a in side.attempts if a is not attempt]
@@ -192,14 +196,15 @@ def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules
     release_kept(entity, side, rules)
 
 
-def _half_after(field: str, want: Want, read: Value, position: int, rules: Rules) -> Half:
+def _half_after(field: str, attempt: Attempt, read: Value, position: int, rules: Rules) -> Half:
     """A merged set holds more, or less, than its source: the target then stays changed, and the source is next.
 
     An override is not the source's value either, but it waits for the source by itself.
     """
+    want = attempt.want[field]
     if want.override or rules.same(field, want.value, want.source_value):
         return Half(read, position)
-    return Half(want.source_value, position - 1)
+    return Half(want.source_value, attempt.position)
 
 
 def release_kept(entity: Entity, side: Side, rules: Rules) -> None:
@@ -250,6 +255,12 @@ def _is_recent(attempt: Attempt, o: Observation) -> bool:
         and attempt.unknown_at is not None
         and o.recorded_at - attempt.unknown_at < RECENT
     )
+
+
+def _since(side: Side, o: Observation) -> datetime | None:
+    """When what is new in it came to be, at the latest: the vendor's clock may have gone back, or be ahead of ours."""
+    time = _later(o.time, side.head.time)
+    return None if time is None else min(time, o.recorded_at)
 
 
 def _later(a: datetime | None, b: datetime | None) -> datetime | None:

@@ -96,6 +96,7 @@ class Deliverer(Processor):
             creates = [c for c in due if c.record is None and c.category in LOOKED_FOR]
             early = await self._too_early(conn, creates)
         self._forget_all_but({command.command for command in due})
+        early |= {command for command, until in self._resting.items() if until > now}
         for command in due:
             if command.command in early:
                 continue
@@ -226,7 +227,7 @@ class Deliverer(Processor):
                 await self._supersede(entity, pending, "looked up: it was not created")
 
     async def _hold(self, entity: Entity, target: str, pending: Pending, stuck: Stuck) -> None:
-        held = self.at.decided(entity, held_of(entity, target, pending, stuck.reason, stuck.detail))
+        held = self.at.decided(entity, held_of(entity, target, pending, stuck))
         await self.at.appender.append([held], expected=_own(entity))
 
     async def _supersede(
@@ -307,13 +308,13 @@ class Deliverer(Processor):
             case Stale() | NotFound() if pending.record is not None:
                 return CommandFailed(command, name, error.status, read_again=True)
             case NotWritable():
-                detail = "the vendor has no call for this"
-                return held_of(entity, target, pending, "not_writable", detail)
+                stuck = Stuck("not_writable", "the vendor has no call for this")
+                return held_of(entity, target, pending, stuck)
             case Rejected() if (
                 entity.lead is None and pending.want.keys() <= lens(target, entity.category).probed
             ):
-                detail = f"{target} refuses it; change it there by hand"
-                return held_of(entity, target, pending, "not_writable", detail)
+                stuck = Stuck("not_writable", f"{target} refuses it; change it there by hand")
+                return held_of(entity, target, pending, stuck)
             case Rejected(reason=reason):
                 return CommandDeadLettered(command, reason or name, error.status)
         return CommandDeadLettered(command, name, error.status)
@@ -338,10 +339,18 @@ class Deliverer(Processor):
                 await asyncio.sleep(0.5)
 
 
-def held_of(entity: Entity, target: str, pending: Pending, reason: str, detail: str) -> CommandHeld:
-    """A command that must not go out, held with all that it would have written."""
+def held_of(entity: Entity, target: str, pending: Pending, stuck: Stuck) -> CommandHeld:
+    """A command that must not go out, held with all that it would have written, or with the one field in its way."""
+    want = pending.want if stuck.field is None else {stuck.field: pending.want[stuck.field]}
     return CommandHeld(
-        pending.command, entity.id, entity.category, target, pending.record, pending.want, reason, detail
+        pending.command,
+        entity.id,
+        entity.category,
+        target,
+        pending.record,
+        want,
+        stuck.reason,
+        stuck.detail,
     )
 
 

@@ -3,7 +3,18 @@
 from contextlib import suppress
 
 from daemon.deliver.notes import look_up_note, propstreet_notes, write_note
-from daemon.deliver.target import Landed, Met, Moved, Stuck, Write, link_of, read_of, unconfirmed, values
+from daemon.deliver.target import (
+    Landed,
+    Met,
+    Moved,
+    Stuck,
+    Write,
+    link_of,
+    read_of,
+    ready,
+    unconfirmed,
+    values,
+)
 from daemon.domain.errors import NotFound
 from daemon.domain.events import CommandHeld, Decision, Reading, RecordRemoved, reading_of
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
@@ -39,8 +50,7 @@ class PropstreetTarget:
         async with at.connection() as conn:
             event = await log.at(conn, at.name, side.head.event)
         assert event is not None
-        patch = mapping.put(values(pending), payload_of(event, reading_of(event)), at.options)
-        return Met("the value is there already") if patch.empty else Write(patch)
+        return ready(mapping.put(values(pending), payload_of(event, reading_of(event)), at.options))
 
     async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
         """Look for the record by its reference, a note by its text."""

@@ -37,10 +37,14 @@ class Met(msgspec.Struct, frozen=True):
 
 
 class Stuck(msgspec.Struct, frozen=True):
-    """It must not be sent, or not again: the operator is shown why, and what to do."""
+    """It must not be sent, or not again: the operator is shown why, and what to do.
+
+    With a `field` it is about that one alone, and the others are decided anew.
+    """
 
     reason: str
     detail: str
+    field: str | None = None
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -104,8 +108,15 @@ def link_of(at: Tenant, entity: Entity, vitec: str, propstreet: str) -> NewEvent
     return at.decided(entity, RecordsLinked(entity.id, vitec, propstreet, "created"))
 
 
+def ready(patch: Patch, seen: float | None = None) -> Write | Met | Stuck:
+    """What follows from a request: it is sent; or nothing has to be; or the record, as it now is, cannot hold a field."""
+    for hold in patch.holds:
+        return Stuck(hold.reason, hold.detail, None if hold.whole else hold.field)
+    return Met("the value is there already") if patch.empty else Write(patch, seen)
+
+
 def unconfirmed(at: Tenant, vendor: str, category: str, pending: Pending, payload: bytes) -> tuple[str, ...]:
-    """The fields that read back as something else than what was written (G11)."""
+    """The fields that read back as something else than what was written, or not at all (G11)."""
     mapping = lens(vendor, category)
     sent = mapping.on_create if pending.record is None else None
     fields = mapping.get(payload, at.options).fields
@@ -113,9 +124,9 @@ def unconfirmed(at: Tenant, vendor: str, category: str, pending: Pending, payloa
         sorted(
             field
             for field, want in pending.want.items()
-            if field in fields
+            if field not in mapping.pseudo
             and (sent is None or field in sent)
-            and not mapping.kept(field, want.value, fields[field], at.options)
+            and not mapping.kept(field, want.value, fields.get(field), at.options)
         )
     )
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from daemon.deliver.leads import lead_to_send, send_lead
 from daemon.deliver.notes import VitecNotes, look_up_note, write_note
 from daemon.deliver.target import (
@@ -17,6 +19,7 @@ from daemon.deliver.target import (
     Write,
     link_of,
     read_of,
+    ready,
     unconfirmed,
     values,
 )
@@ -33,6 +36,7 @@ from daemon.domain.streams import PROPSTREET, VITEC, record_stream, relation_id
 from daemon.mappings import lens
 from daemon.mappings.vitec_relation import relations_in
 from daemon.policies.deciding import MATCHED
+from daemon.policies.syncing import replaceable
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
 from daemon.storage.appender import Item
@@ -78,11 +82,14 @@ class VitecConnectTarget:
         read = read_of(
             at, entity, VITEC, record, payload, Reading(via="fetch", started=started), kind=side.kind
         )
-        [appended] = await at.appender.append([read])
+        mapping = lens(VITEC, entity.category)
+        found = mapping.get(payload, at.options).fields
+        # what only an overlapping read saw is in the log, and was never decided on
+        always = not replaceable(pending, found, at.options.region)
+        [appended] = await at.appender.append([msgspec.structs.replace(read, always=always)])
         if appended.position is not None:
             return Moved()
-        patch = lens(VITEC, entity.category).put(values(pending), payload, at.options, identity=record)
-        return Met("the value is there already") if patch.empty else Write(patch, seen)
+        return ready(mapping.put(values(pending), payload, at.options, identity=record), seen)
 
     async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
         """Look whether the record is there now. A lead cannot be looked up at Vitec, and is never sent twice."""

@@ -31,6 +31,7 @@ SHARED_HOSTS = frozenset(
 _BEFORE_HOST = re.compile(r"^(?:\s|https?://|//|www\.)+", re.IGNORECASE)
 _AFTER_PATH = re.compile(r"[\s/]+$")
 _HOST = re.compile(r"[^/?#]*")
+_HOST_LENGTH = 253
 _PRICE = re.compile(r"(\S+)(?:\s+([A-Za-z]+))?")
 _DIGITS = 18
 """More digits than any price or coordinate has; beyond them a number is no longer one."""
@@ -53,7 +54,8 @@ def normal(field: str, value: Value, region: str = "SE") -> Value:
         return "SE" if field == "country" else None
     match field:
         case "email":
-            return _folded(text)
+            user, at, host = _folded(text).rpartition("@")
+            return _folded(user + at + _in_letters(host))
         case "phone":
             return _dialled(text, region) or text
         case "organisation_number":
@@ -210,12 +212,23 @@ def _address(text: str) -> str | None:
     """Leave out scheme, www. and trailing slash (W9); only the host is without case."""
     rest = _AFTER_PATH.sub("", _BEFORE_HOST.sub("", text))
     host = _host(rest)
-    return (host.lower() + rest[len(host) :]) or None
+    return (_in_letters(host).lower() + rest[len(host) :]) or None
 
 
 def _host(address: str) -> str:
     found = _HOST.match(address)
     return found[0] if found else ""
+
+
+def _in_letters(host: str) -> str:
+    """A host as people write it: xn--… is how the network spells a name with other letters than a to z (W11)."""
+    coded = host.lower()
+    if "xn--" not in coded or len(coded) > _HOST_LENGTH:
+        return host
+    try:
+        return coded.encode("ascii").decode("idna")
+    except UnicodeError:
+        return host
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,5 +1,6 @@
 """What a linked pair needs: which fields are agreed, which value wins, and the one command per target that follows."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -88,6 +89,15 @@ def _holds(entity: Entity, side: Side | None, field: str, want: Want) -> bool:
         return False
     present = side.shadow.get(field) if side is not None else None
     return want.replaces_position == (present.position if present is not None else 0)
+
+
+def replaceable(pending: Pending, found: Mapping[str, Value], region: str) -> bool:
+    """Whether the values read right before a write are those that it was decided to replace."""
+    return all(
+        same(field, found[field], want.replaces, region)
+        for field, want in pending.want.items()
+        if field in found
+    )
 
 
 def _wanted(

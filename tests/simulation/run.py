@@ -266,7 +266,7 @@ class World:
                 ) as answer:
                     if answer.ok or answer.status < 500:
                         return
-            except Exception:  # noqa: S110 - it tries again
+            except Exception:
                 pass
             await asyncio.sleep(pause)
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from daemon.deliver.deliverer import held_of
+from daemon.deliver.target import Met, Stuck, ready
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
     SCHEMA_VERSION,
@@ -44,7 +46,7 @@ from daemon.policies.linking import JOINING, abroad, far_keys
 from daemon.policies.merging import heir_of
 from daemon.policies.plan import Context, Plan, expected
 from daemon.policies.restoring import Refused, Restored, Settled, restore
-from daemon.policies.syncing import still_due
+from daemon.policies.syncing import replaceable, still_due
 from daemon.storage.log import KnownRecord, Read, check, judge
 from projections.conflicts import conflict_row
 from projections.entities import keys_of
@@ -164,8 +166,8 @@ class Writing:
         return tuple(
             field
             for field, want in sorted(self.pending.want.items())
-            if field in read and (takes is None or field in takes)
-            if not mapping.kept(field, want.value, read[field], options)
+            if field not in mapping.pseudo and (takes is None or field in takes)
+            if not mapping.kept(field, want.value, read.get(field), options)
         )
 
     def _ignored(self, odd: tuple[str, ...]) -> Iterable[Decision]:
@@ -613,7 +615,9 @@ class Pair:
                 self.confirm_gone(VITEC, pending.record, entity.category)
                 return None
             present = desk.payload(pending.record)
-            if self.glance(VITEC, pending.record, entity.category).arrive():
+            found = mapping.get(present, self.options).fields
+            seen = replaceable(pending, found, self.options.region)
+            if self.glance(VITEC, pending.record, entity.category).arrive(always=not seen):
                 return None  # something new: it is decided on first
         else:
             present = self.events[entity.sides[target].head.event - 1].data.encode()
@@ -621,9 +625,8 @@ class Pair:
             present = encode(envelope["data"]) if "data" in envelope else present
         if REMOVED not in pending.want:
             patch = mapping.put(wanted, present, self.options, identity=pending.record)
-            if patch.empty and pending.record is not None:
-                there = CommandSuperseded(pending.command, "the value is there already")
-                self.append([self.ours(entity, there)])
+            if pending.record is not None and (end := self._end_of(entity, target, pending, patch)):
+                self.append([self.ours(entity, end)])
                 return None
         side = entity.sides.get(target)
         attempted = CommandAttempted(
@@ -634,6 +637,15 @@ class Pair:
         )
         self.append([self.ours(entity, attempted)], expected=expected((entity,)))
         return Writing(self, entity, target, pending, patch, self.head)
+
+    def _end_of(self, entity: Entity, target: str, pending: Pending, patch: Patch) -> Decision | None:
+        """What ends a command of which, as the record now is, there is nothing to send."""
+        match ready(patch):
+            case Stuck() as stuck:
+                return held_of(entity, target, pending, stuck)
+            case Met(reason=reason):
+                return CommandSuperseded(pending.command, reason)
+        return None
 
     def deliver(self, target: str, entity: Entity | None = None) -> bool:
         """A whole write that goes well; a stale one is a 412. Whether anything was written."""

@@ -44,6 +44,10 @@ VALUES: st.SearchStrategy[Value] = st.none() | TEXTS | st.lists(TEXTS, max_size=
         ("website", "https://www.Example.se/", "example.se"),  # W9
         ("website", "HTTP://example.se/Om/Oss//", "example.se/Om/Oss"),
         ("website", "https://", None),
+        ("website", "https://www.XN--RKSMRGS-5WAO1O.example/Om", "räksmörgås.example/Om"),  # W11
+        ("website", "xn--.example", "xn--.example"),
+        ("email", "Info@xn--rksmrgs-5wao1o.example", "info@räksmörgås.example"),
+        ("email", "xn--rksmrgs-5wao1o@example.se", "xn--rksmrgs-5wao1o@example.se"),
         ("strategy", " Kontor\r\n50 MNOK ", "Kontor\n50 MNOK"),
         ("strategy", "a\r\r\nb", "a\n\nb"),
         ("tags", ("vip", " buyer", "vip", ""), ("buyer", "vip")),

@@ -253,6 +253,18 @@ def test_a_push_kept_during_a_write_counts_after_a_definite_failure() -> None:
     assert not pair.entity.busy()
 
 
+def test_a_push_kept_right_before_the_answer_of_a_merged_write_is_a_change() -> None:
+    pair = linked()
+    pair.propstreet.edit(tags=("buyer", "investor"))
+    pair.read(PROPSTREET)
+    writing = due(pair, PROPSTREET, tags=("investor", "vip")).leave()
+    pair.propstreet.edit(tags=("seller",))
+    [push] = pair.arrive(pair.webhook())
+    writing.succeed()
+    assert pair.shadow(PROPSTREET, "tags").position == push.position
+    assert pair.entity.changed(PROPSTREET, "tags")
+
+
 def test_a_push_kept_during_a_write_is_dropped_when_the_outcome_becomes_unknown() -> None:
     pair = linked()
     writing = due(pair, PROPSTREET).leave()

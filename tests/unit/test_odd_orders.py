@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from daemon.deliver.deliverer import held_of
+from daemon.deliver.target import Moved, Write
 from daemon.deliver.vitec_connect import VitecConnectTarget
 from daemon.domain.errors import Retryable, UnknownOutcome
 from daemon.domain.events import CommandIssued, Want
 from daemon.domain.streams import PROPSTREET, VITEC, relation_id
 from daemon.mappings.lens import REMOVED
 from tests.unit.desks import OBJ
-from tests.unit.pair import ADR, ANNA, OPTIONS, SYNC, Pair
+from tests.unit.pair import ADR, ANNA, OPTIONS, SYNC, Pair, linked
 from tests.unit.test_deleting import RELATION, gone_at_vitec, only_row, prospect
 from tests.unit.test_merging import GONE, HEIR, TWIN, merged, with_prospect
 from tests.unit.test_projects import reluctant, settled
@@ -124,6 +126,9 @@ class Answers:
     async def buyers(self, ids: object) -> dict[str, bytes]:
         return dict.fromkeys(self.lists, b'{"buyerOn":[]}')
 
+    async def read_one(self, kind: str, record: str) -> bytes | None:
+        return self.lists.get(record)
+
     def __getattr__(self, name: str) -> Any:
         async def nobody(*_: object) -> None:
             return None
@@ -140,14 +145,23 @@ class Answers:
         ]
 
 
-def tenant() -> Any:
+class Known:
+    """An appender to which everything is known, except what is to be kept in any case."""
+
+    head = 1
+
+    async def append(self, items: Any) -> Any:
+        return [SimpleNamespace(position=2 if item.always else None) for item in items]
+
+
+def tenant(**options: Any) -> Any:
     def decided(entity: object, decision: object, **_: object) -> object:
         return decision
 
     return SimpleNamespace(
         name="oslo",
-        appender=SimpleNamespace(head=1),
-        options=OPTIONS,
+        appender=Known(),
+        options=msgspec.structs.replace(OPTIONS, **options),
         decided=decided,
         clock=lambda: datetime(2026, 11, 22, tzinfo=UTC),
     )
@@ -172,6 +186,38 @@ async def test_an_answer_that_makes_no_sense_is_no_removal() -> None:
     target = VitecConnectTarget(Answers(odd))  # type: ignore[arg-type]  # as much of a client as is asked
     with pytest.raises(Retryable):
         await target.look(tenant(), pair.entity, pair.entity.pending[VITEC])
+
+
+async def looked_at(pair: Pair, at: Any) -> Any:
+    """What the deliverer finds when it looks at Vitec's record right before the write that is due."""
+    target = VitecConnectTarget(Answers({ADR: pair.vitec.payload()}))  # type: ignore[arg-type]  # as much as is asked
+    return await target.look(at, pair.entity, pair.entity.pending[VITEC])
+
+
+async def test_a_value_that_is_in_the_log_and_was_never_decided_on_is_not_written_over() -> None:
+    """An overlapping read brought it: nothing new to the log, and not what the write was to replace."""
+    pair = linked()
+    pair.propstreet.edit(first_name="Anne")
+    pair.read(PROPSTREET)
+    pair.decide()
+    assert isinstance(await looked_at(pair, tenant()), Write)
+    pair.vitec.edit(first_name="Vera")
+    assert isinstance(await looked_at(pair, tenant()), Moved)
+
+
+async def test_a_field_that_the_record_cannot_hold_any_more_is_held_without_the_others() -> None:
+    keyword: Any = {"note": "keyword", "note_keywords": ("söker",)}
+    pair = Pair(options=msgspec.structs.replace(OPTIONS, **keyword))
+    pair.vitec.add(**ANNA | {"strategy": "söker kontor"})
+    pair.propstreet.add(reference=ADR, **ANNA | {"strategy": "söker kontor"})
+    pair.sync_up()
+    pair.propstreet.edit(strategy="söker lager", phone="+46701740999")
+    pair.read(PROPSTREET)
+    pair.decide()
+    pair.vitec.edit(strategy="ring på fredag")
+    stuck = await looked_at(pair, tenant(**keyword))
+    held = held_of(pair.entity, VITEC, pair.entity.pending[VITEC], stuck)
+    assert (set(held.want), held.reason) == ({"strategy"}, "not_writable")
 
 
 async def test_a_note_that_vitec_keeps_in_another_form_is_written_once_and_held() -> None:

@@ -1,0 +1,212 @@
+"""The log alone says of any field why it holds what it holds: event, side, time, rule, what lost, and the write."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from daemon.domain.events import (
+    CommandAttempted,
+    CommandIssued,
+    ConflictResolved,
+    Event,
+    RecordsLinked,
+    Want,
+    decision_of,
+    reading_of,
+)
+from daemon.domain.fields import Value, same
+from daemon.domain.streams import PROPSTREET, VITEC, other, parse_record_stream
+from projections.fold import Entities, content_of
+from projections.provenance import provenance
+from tests.unit.pair import ADR, ANNA, OPTIONS, TENANT, Pair, Writing, linked
+from tests.unit.test_fold_properties import FIELDS, Life, Step, settled, steps
+
+BOTH = pytest.mark.parametrize("vendor", [VITEC, PROPSTREET])
+
+
+class Why(msgspec.Struct, frozen=True):
+    """What the log says of a field. `rule` and `command` are those of the write that carried it over, if one did."""
+
+    value: Value
+    side: str
+    since: datetime | None
+    event: Event
+    rule: str | None = None
+    command: str | None = None
+    losers: tuple[Value, ...] = ()
+
+
+def why(events: list[Event], field: str) -> Why:
+    """Read the log, and nothing else."""
+    entities = Entities(TENANT, OPTIONS)
+    for event in events:
+        entities.evolve(event)
+    [entity] = entities.by_id.values()
+    origin = provenance(entity)[field]
+    carried = [
+        (issued, want)
+        for issued, want in _issued(events, field)
+        if (want.source, want.source_position) == (origin.side, origin.position)
+        and issued.command in _attempted(events)
+    ]
+    lost = [c for c in _conflicts(events) if c.field == field and c.winner_position == origin.position]
+    return Why(
+        value=origin.value,
+        side=origin.side,
+        since=origin.since,
+        event=events[origin.position - 1],
+        rule=carried[-1][1].rule if carried else None,
+        command=carried[-1][0].command if carried else None,
+        losers=tuple(dict.fromkeys(conflict.loser_value for conflict in lost)),
+    )
+
+
+def _issued(events: list[Event], field: str) -> list[tuple[CommandIssued, Want]]:
+    every = [decision_of(event) for event in events if event.type == "CommandIssued"]
+    return [(d, d.want[field]) for d in every if isinstance(d, CommandIssued) and field in d.want]
+
+
+def _attempted(events: list[Event]) -> set[str]:
+    every = [decision_of(event) for event in events if event.type == "CommandAttempted"]
+    return {d.command for d in every if isinstance(d, CommandAttempted)}
+
+
+def _conflicts(events: list[Event]) -> list[ConflictResolved]:
+    every = [decision_of(event) for event in events if event.type == "ConflictResolved"]
+    return [d for d in every if isinstance(d, ConflictResolved)]
+
+
+def says(event: Event, field: str) -> Value:
+    """What an observation says of a field, in the vendor's own payload."""
+    return content_of(event, reading_of(event), OPTIONS).fields[field]
+
+
+def side_of(event: Event) -> str:
+    names = parse_record_stream(event.stream)
+    assert names is not None
+    return names[1]
+
+
+def under_way(pair: Pair, target: str) -> Writing:
+    writing = pair.attempt(target)
+    assert writing is not None
+    return writing
+
+
+@BOTH
+def test_an_edit_is_explained_by_its_event_and_by_the_command_that_carried_it_over(vendor: str) -> None:
+    pair = linked()
+    pair.desks[vendor].edit(first_name="Anne")
+    typed = pair.now
+    pair.sync_up()
+    found = why(pair.events, "first_name")
+    name = {VITEC: "Vitec", PROPSTREET: "Propstreet"}[vendor]
+    assert (found.value, found.side, found.since) == ("Anne", vendor, typed)
+    assert (found.rule, found.losers) == (f"only {name} changed", ())
+    assert (side_of(found.event), says(found.event, "first_name")) == (vendor, "Anne")
+    [done] = [e for e in pair.events if e.type == "CommandSucceeded"]
+    assert found.command is not None
+    assert found.command in done.data
+
+
+@BOTH
+def test_a_conflict_is_explained_by_its_rule_and_by_what_lost(vendor: str) -> None:
+    pair = linked()
+    pair.desks[other(vendor)].edit(first_name="Anni")
+    pair.later(60)
+    pair.desks[vendor].edit(first_name="Anne")
+    typed = pair.now
+    pair.sync_up()
+    found = why(pair.events, "first_name")
+    assert (found.value, found.side, found.since) == ("Anne", vendor, typed)
+    assert (found.rule, found.losers) == ("the later edit wins", ("Anni",))
+    [conflict] = _conflicts(pair.events)
+    loser = pair.events[conflict.loser_position - 1]
+    assert (side_of(loser), says(loser, "first_name")) == (other(vendor), "Anni")
+
+
+@BOTH
+def test_a_value_that_arrived_though_our_answer_was_lost_is_explained_by_the_same_command(
+    vendor: str,
+) -> None:
+    pair = linked()
+    pair.desks[vendor].edit(first_name="Anne")
+    pair.read(vendor)
+    pair.decide()
+    writing = under_way(pair, other(vendor)).leave()
+    writing.lose()
+    pair.sync_up()
+    found = why(pair.events, "first_name")
+    assert (found.value, found.side, found.command) == ("Anne", vendor, writing.pending.command)
+
+
+@BOTH
+def test_what_we_overwrote_in_doubt_is_explained_as_such(vendor: str) -> None:
+    pair = linked()
+    pair.desks[vendor].edit(first_name="Anne")
+    pair.read(vendor)
+    pair.decide()
+    under_way(pair, other(vendor)).leave().lose()
+    pair.desks[other(vendor)].edit(first_name="Anna")  # a person takes back what we may have written
+    pair.sync_up()
+    assert why(pair.events, "first_name").losers == ("Anna",)
+    assert [c.rule for c in _conflicts(pair.events)] == ["doubt"]
+
+
+@BOTH
+def test_a_person_who_is_known_to_one_side_only_is_explained_by_the_create(vendor: str) -> None:
+    pair = Pair()
+    pair.desks[vendor].add(**ANNA)
+    pair.sync_up()
+    for field in ("first_name", "last_name", "email", "phone"):
+        found = why(pair.events, field)
+        assert (found.value, found.side, found.rule) == (ANNA[field], vendor, "new")
+    [link] = [e for e in pair.events if e.type == "RecordsLinked"]
+    assert msgspec.json.decode(link.data, type=RecordsLinked).rule == "created"
+
+
+def test_a_first_link_is_explained_field_by_field() -> None:
+    pair = Pair()
+    pair.vitec.add(**ANNA | {"phone": None, "last_name": "Berg"})
+    pair.later(3600)
+    pair.propstreet.add(reference=ADR, **ANNA | {"last_name": "Bergh"})
+    pair.sync_up()
+    told = {field: why(pair.events, field) for field in ("first_name", "last_name", "phone")}
+    assert [(w.side, w.value, w.rule, w.losers) for w in told.values()] == [
+        (VITEC, "Anna", None, ()),  # both said the same
+        (PROPSTREET, "Bergh", "the later edit wins", ("Berg",)),
+        (PROPSTREET, ANNA["phone"], "a blank never wins a first link", ()),
+    ]
+
+
+def test_tags_are_explained_by_the_elements_of_both_sides() -> None:
+    pair = linked()
+    pair.vitec.edit(tags=("investor", "vip"))
+    pair.propstreet.edit(tags=("buyer", "investor"))
+    pair.sync_up()
+    assert pair.values("tags") == (("buyer", "investor", "vip"),) * 2
+    assert {want.rule for _, want in _issued(pair.events, "tags")} == {"elements of both sides"}
+
+
+@given(steps(most=50))
+@settings(max_examples=60, deadline=None)
+def test_whatever_happened_every_value_has_its_event_and_every_write_its_reason(history: list[Step]) -> None:
+    pair = Life(settled()).live(history).end().pair
+    for field, _ in FIELDS:
+        found = why(pair.events, field)
+        assert same(field, found.value, pair.desks[found.side].value(field))
+        assert side_of(found.event) == found.side
+        assert same(field, says(found.event, field), found.value)
+        assert found.since is None or found.since <= found.event.recorded_at
+        there: Any = pair.shadow(other(found.side), field)
+        came = pair.events[there.position - 1]
+        if reading_of(came).command is not None:  # we wrote it there, or meant to
+            assert found.rule
+    for event in pair.events:
+        if event.type == "CommandIssued":
+            issued = decision_of(event)
+            assert isinstance(issued, CommandIssued)
+            assert all(want.rule for want in issued.want.values())
