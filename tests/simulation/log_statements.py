@@ -1,5 +1,6 @@
-"""What the statements of `log.sql`, `working.sql` and `progress.sql` do."""
+"""What the statements of `log.sql`, `working.sql` and `progress.sql` do, and the look at the log of `rebuild.sql`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -157,6 +158,19 @@ def log_tenants(t: Tables) -> Answers:
 @statement("log.incarnation", "mark")
 def log_incarnation(t: Tables) -> Answers:
     return [(row.mark,) for row in t.incarnation.all()]
+
+
+@statement("rebuild.check_log", "stream what found wanted")
+def check_log(t: Tables, tenant: str) -> Answers:
+    wrong: Answers = []
+    steps: Counter[str] = Counter()
+    for place, row in enumerate(sorted(t.events.where(tenant=tenant), key=attrgetter("position")), 1):
+        steps[row.stream] += 1
+        if row.position != place:
+            wrong.append((row.stream, "position", row.position, place))
+        if row.version != steps[row.stream]:
+            wrong.append((row.stream, "version", row.version, steps[row.stream]))
+    return sorted(wrong, key=lambda each: each[1:3])[:100]
 
 
 def _head(t: Tables, tenant: str) -> int:
