@@ -381,7 +381,7 @@ class Acquired:
         self._pool = pool
         self._connection: Connection | None = None
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> Any:  # the daemon takes it for one of asyncpg's
         self._connection = await self._pool.take()
         return self._connection
 

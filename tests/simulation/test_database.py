@@ -21,7 +21,7 @@ from daemon.domain.events import (
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, entity_id, entity_stream, parse_record_stream
 from daemon.processor import Tenant
 from daemon.project import Projector
-from daemon.storage import views, working
+from daemon.storage import log, rebuild, views, working
 from daemon.storage.appender import Appender
 from projections.views import VIEWS
 from tests.integration.annals import NOON, OPTIONS, TENANT, anew, annals, tenant_settings
@@ -30,7 +30,8 @@ from tests.simulation.database import Database
 from tests.simulation.postgres import Postgres
 from tests.simulation.registry import STATEMENTS
 from tests.simulation.sessions import Pool, Server
-from tests.simulation.statements import every_text
+from tests.simulation.statements import UNUSED, by_text, every_text
+from tests.simulation.tables import schemas
 
 EVENTS: Final = annals(4)
 ELSEWHERE: Final = "bergen"
@@ -60,7 +61,7 @@ class Told:
 
     def __init__(self, server: Server) -> None:
         self.journal = Journal()
-        self.pool: Pool = server.pool(self.journal)
+        self.pool: Any = server.pool(self.journal)
         self._ticks = itertools.count()
 
     def clock(self) -> datetime:
@@ -69,8 +70,8 @@ class Told:
 
     async def tell(self) -> None:
         """Append, read, look around and fold, so that every table has rows."""
-        appender = Appender(self.pool, TENANT, clock=self.clock)  # type: ignore[arg-type]  # as asyncpg's
-        other = Appender(self.pool, ELSEWHERE, clock=self.clock)  # type: ignore[arg-type]
+        appender = Appender(self.pool, TENANT, clock=self.clock)
+        other = Appender(self.pool, ELSEWHERE, clock=self.clock)
         await appender.start()
         await other.start()
         half = len(EVENTS) // 2
@@ -93,7 +94,7 @@ class Told:
         for stream, (payload, record) in itertools.islice(_records().items(), 1, None):
             source = f"round:{record}"
             async with self.pool.acquire() as conn:
-                await working.open_cursor(_conn(conn), TENANT, source, self.clock())
+                await working.open_cursor(conn, TENANT, source, self.clock())
             move = _move(source, f"after {stream}")
             await appender.append([read(stream, payload, appender.head, listed=stream)], also=move)
             if stream.startswith(("project:vitec", "contact:vitec")):
@@ -102,18 +103,14 @@ class Told:
                     [read(stream, payload, 0, listed="again", reading=reading, always=True)]
                 )
             async with self.pool.acquire() as conn:
-                await working.complete_cursor(_conn(conn), TENANT, source, appender.head, self.clock())
+                await working.complete_cursor(conn, TENANT, source, appender.head, self.clock())
         async with self.pool.acquire() as conn:
             for position in (7, 9):
-                await working.move_checkpoint(_conn(conn), TENANT, "react", position)
+                await working.move_checkpoint(conn, TENANT, "react", position)
             for source in (VITEC, "propstreet:contact", VITEC):
-                await working.open_cursor(_conn(conn), TENANT, source, self.clock())
-            await working.move_cursor(_conn(conn), TENANT, VITEC, None)
-            await working.ask_polls(_conn(conn), TENANT)
-
-
-def _conn(conn: Any) -> Any:
-    return conn
+                await working.open_cursor(conn, TENANT, source, self.clock())
+            await working.move_cursor(conn, TENANT, VITEC, None)
+            await working.ask_polls(conn, TENANT)
 
 
 def _move(source: str, cursor: str) -> Callable[[Any], Any]:
@@ -268,7 +265,7 @@ async def _ask(pool: Pool, samples: Samples) -> dict[tuple[str, int], list[Any]]
 
 async def _held(pool: Pool) -> dict[str, list[dict[str, Any]]]:
     async with pool.acquire() as conn:
-        return {view: await views.live_rows(_conn(conn), view, TENANT) for view in VIEWS}
+        return {view: await views.live_rows(conn, view, TENANT) for view in VIEWS}
 
 
 async def test_every_statement_gives_the_rows_that_postgresql_gives(real: Postgres) -> None:
@@ -282,3 +279,60 @@ async def test_every_statement_gives_the_rows_that_postgresql_gives(real: Postgr
     assert sorted(STATEMENTS.keys() - asked) == ["log.incarnation"]  # another at every server
     empty = {name for name in samples if not any(theirs[name, n] for n in range(len(samples[name])))}
     assert empty == {"rebuild.check_log"}  # nothing is wrong with that log
+
+
+def test_every_statement_of_the_sql_files_is_known_or_said_to_be_unused() -> None:
+    unused = {name for name in every_text() if any(part in UNUSED for part in name.split("."))}
+    assert sorted(every_text().keys() - unused - STATEMENTS.keys()) == []
+    assert sorted(STATEMENTS.keys() - every_text().keys()) == []  # gone from the files
+    assert len(by_text()) == len(STATEMENTS)  # no two have the same text
+
+
+async def test_a_statement_that_is_not_known_says_its_name() -> None:
+    pool = Database().pool(Journal())
+    async with pool.acquire() as conn:
+        with pytest.raises(NotImplementedError, match=r"does not know rebuild\.swap"):
+            await conn.execute(every_text()["rebuild.swap"])
+
+
+async def test_the_tables_have_the_columns_of_postgresql(real: Postgres) -> None:
+    async with real.pool(Journal()).acquire() as conn:
+        query = (
+            "SELECT table_name::text AS name, array_agg(column_name::text ORDER BY ordinal_position) AS columns"
+            " FROM information_schema.columns WHERE table_schema IN ('toveis', 'views') GROUP BY table_name"
+        )
+        there = {row["name"]: tuple(row["columns"]) for row in await conn.fetch(query)}
+    assert {name: schema.columns for name, schema in schemas().items()} == {
+        name: columns for name, columns in there.items() if name != "migrations"
+    }
+
+
+async def test_a_fresh_fold_is_compared_with_the_views_of_the_stand_in() -> None:
+    told = Told(Database())
+    await told.tell()
+    async with told.pool.acquire() as conn:
+        assert await rebuild.compare(conn, TENANT, OPTIONS) == []
+        await conn.execute(every_text()["records.delete"], TENANT, [_one_entity()])
+        assert {each.view for each in await rebuild.compare(conn, TENANT, OPTIONS)} == {"records"}
+        assert await rebuild.check_log(conn, TENANT) == []
+
+
+def _one_entity() -> str:
+    category, vendor, record = next(filter(None, map(parse_record_stream, _records())))
+    return entity_id(TENANT, category, vendor, record)
+
+
+async def test_a_copy_goes_its_own_way() -> None:
+    told = Told(database := Database())
+    await told.tell()
+    backup = database.copy()
+    async with told.pool.acquire() as conn, backup.pool(Journal()).acquire() as other:
+        head = await log.head(conn, TENANT)
+        assert await log.head(other, TENANT) == head
+        assert await log.incarnation(other) == await log.incarnation(conn)
+        await log.append(conn, TENANT, [event()], NOON)
+        await log.append(other, ELSEWHERE, [event(), event()], NOON)
+        assert await log.head(conn, TENANT) == head + 1
+        assert await log.head(other, TENANT) == head
+        assert await log.head(conn, ELSEWHERE) == 1
+        assert await log.head(other, ELSEWHERE) == 3
