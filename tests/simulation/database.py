@@ -22,7 +22,7 @@ class Database(Server):
 
     def __init__(self, mark: UUID = MARK) -> None:
         super().__init__()
-        self.tables = {name: Rows(schema) for name, schema in schemas().items()}
+        self.tables = {name: Rows() for name in schemas()}
         self.open: dict[Tables, None] = {}
         self._statements = by_text()
         beginning = Tables(self)
@@ -73,8 +73,7 @@ class Tables:
         self._writable = not readonly
 
     def __getattr__(self, name: str) -> Seen:
-        schema = schemas()[name]
-        seen = Seen(schema, self._database.tables[name], Rows(schema), self._writable)
+        seen = Seen(schemas()[name], self._database.tables[name], Rows(), self._writable)
         self.__dict__[name] = seen
         return seen
 

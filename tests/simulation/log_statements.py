@@ -1,5 +1,7 @@
-"""What the statements of `log.sql`, `working.sql` and `progress.sql` do."""
+"""What the statements of `log.sql`, `working.sql` and `progress.sql` do, and the look at the log of `rebuild.sql`."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -159,6 +161,19 @@ def log_incarnation(t: Tables) -> Answers:
     return [(row.mark,) for row in t.incarnation.all()]
 
 
+@statement("rebuild.check_log", "stream what found wanted")
+def check_log(t: Tables, tenant: str) -> Answers:
+    wrong: list[tuple[str, str, int, int]] = []
+    steps: Counter[str] = Counter()
+    for place, row in enumerate(sorted(t.events.where(tenant=tenant), key=attrgetter("position")), 1):
+        steps[row.stream] += 1
+        if row.position != place:
+            wrong.append((row.stream, "position", row.position, place))
+        if row.version != steps[row.stream]:
+            wrong.append((row.stream, "version", row.version, steps[row.stream]))
+    return [*sorted(wrong, key=lambda each: each[1:3])[:100]]
+
+
 def _head(t: Tables, tenant: str) -> int:
     newest = t.events.newest(tenant=tenant)
     return 0 if newest is None else int(newest.position)
@@ -216,10 +231,14 @@ def _insert(
 
 
 def _refuse_nonsense(text: str) -> None:
+    """PostgreSQL takes what a lone surrogate makes no JSON for msgspec."""
     try:
         _json.decode(text)
     except msgspec.DecodeError:
-        raise asyncpg.InvalidTextRepresentationError("invalid input syntax for type json") from None
+        try:
+            json.loads(text)
+        except ValueError:
+            raise asyncpg.InvalidTextRepresentationError("invalid input syntax for type json") from None
 
 
 # -- working knowledge

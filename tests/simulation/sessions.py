@@ -332,44 +332,34 @@ class Pool:
         self.terminate()
 
     def terminate(self) -> None:
-        """Break all connections at once."""
-        self._closed = True
+        """Break all connections at once. Unlike asyncpg's, the pool goes on: whoever asks gets a new one."""
+        self._idle.clear()
         while self._all:
             self._drop(next(iter(self._all)))
-        self._idle.clear()
 
     async def take(self) -> Connection:
         """A connection that is alive."""
-        self._refuse_closed()
+        if self._closed:
+            raise asyncpg.InterfaceError("pool is closed")
         await self._free.acquire()
         try:
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.is_closed():
-                    return connection
-                self._drop(connection)
-            return await self._connect()
+            return self._idle.pop() if self._idle else await self._connect()
         except BaseException:
             self._free.release()
             raise
 
     async def _connect(self) -> Connection:
-        self._refuse_closed()
         await self._gate("connect")
-        self._refuse_closed()
         connection = Connection(self._server, self._gate)
         self._all[connection] = None
         try:
             await self._gate("connect answered")
-            self._refuse_closed()
+            if connection.is_closed():
+                raise asyncpg.ConnectionDoesNotExistError(LOST)
         except BaseException:
             self._drop(connection)
             raise
         return connection
-
-    def _refuse_closed(self) -> None:
-        if self._closed:
-            raise asyncpg.InterfaceError("pool is closed")
 
     def give_back(self, connection: Connection) -> None:
         """The user is done with a connection."""
@@ -391,7 +381,7 @@ class Acquired:
         self._pool = pool
         self._connection: Connection | None = None
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> Any:  # the daemon takes it for one of asyncpg's
         self._connection = await self._pool.take()
         return self._connection
 

@@ -22,7 +22,7 @@ __all__ = ["UNUSED", "by_text", "every_text", "log_statements", "view_statements
 
 UNUSED: Final = {
     "migrations": "the tables stand from the beginning",
-    "rebuild": "the simulator folds anew and compares; it never swaps the views",
+    "rebuild": "the simulator folds anew and compares (check_log); it never swaps the views",
     "create": "the tables stand from the beginning",
 }
 """Files, or statements of a view, that nobody runs in a simulation, and why."""

@@ -19,6 +19,8 @@ Key = tuple[Any, ...]
 Row = Any
 """A row: a Struct with one attribute a column. Nobody changes one; another takes its place."""
 
+KeyOf = Callable[[Row], Key]
+
 _TABLE: Final = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(?:\w+\.)?(\w+) \((.*?)\n\);", re.DOTALL)
 _MORE: Final = re.compile(r"ALTER TABLE (?:\w+\.)?(\w+) ADD COLUMN (.*?);", re.DOTALL)
 _COLUMN: Final = re.compile(r"(\w+)\s+([a-z]+(?:\[\])?)(.*)", re.DOTALL)
@@ -63,7 +65,7 @@ class Schema(msgspec.Struct, frozen=True, eq=False):
     unique: tuple[tuple[str, ...], ...]
     row: type[msgspec.Struct]
     reader: msgspec.json.Decoder[list[Row]]
-    key_of: Callable[[Row], Key]
+    key_of: KeyOf
 
     def rows_of(self, text: str) -> list[Row]:
         """Rows that were handed over as a JSON array, as `json_populate_recordset` reads it."""
@@ -140,7 +142,7 @@ def _field(name: str, kind: Any, nullable: bool) -> Any:
 
 
 @cache
-def _getter(columns: tuple[str, ...]) -> Callable[[Row], Key]:
+def _getter(columns: tuple[str, ...]) -> KeyOf:
     if len(columns) > 1:
         return attrgetter(*columns)
     (name,) = columns
@@ -153,18 +155,16 @@ class Rows:
     In the rows of a transaction None stands for a row that is not there, and hides what is committed.
     """
 
-    __slots__ = ("_indexes", "_key_of", "by_key")
+    __slots__ = ("_indexes", "by_key")
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self) -> None:
         self.by_key: dict[Key, Row | None] = {}
-        self._key_of = schema.key_of
-        self._indexes: dict[tuple[str, ...], dict[Key, dict[Key, Row]]] = {}
+        self._indexes: dict[tuple[str, ...], tuple[KeyOf, dict[Key, dict[Key, Row]]]] = {}
 
     def put(self, key: Key, row: Row | None) -> None:
         """Let a row stand under a key, or none."""
         old = self.by_key.get(key)
-        for columns, index in self._indexes.items():
-            of = _getter(columns)
+        for of, index in self._indexes.values():
             if old is not None:
                 del index[of(old)][key]
             if row is not None:
@@ -178,14 +178,14 @@ class Rows:
 
     def having(self, columns: tuple[str, ...], values: Key) -> dict[Key, Row]:
         """The rows with these values, the newest last."""
-        index = self._indexes.get(columns)
-        if index is None:
-            index = self._indexes[columns] = {}
-            of = _getter(columns)
+        found = self._indexes.get(columns)
+        if found is None:
+            found = self._indexes[columns] = _getter(columns), {}
+            of, index = found
             for key, row in self.by_key.items():
                 if row is not None:
                     index.setdefault(of(row), {})[key] = row
-        return index.get(values, {})
+        return found[1].get(values) or {}
 
 
 class Seen:
