@@ -29,8 +29,8 @@ from daemon.storage.working import Cursor, source_of
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, Reference, VitecConnectClient
 
-OVERLAP: Final = {VITEC: timedelta(hours=1), PROPSTREET: timedelta(seconds=30)}
-"""How far a poll looks back beyond its cursor: Vitec's bare times repeat an hour in autumn."""
+OVERLAP: Final = {VITEC: timedelta(hours=1), PROPSTREET: timedelta(minutes=15)}
+"""How far a poll looks back beyond its cursor: Vitec's bare times repeat an hour in autumn, and clocks are set back."""
 
 CUT: Final = 1000
 """So many rows in one of Vitec's lists may be the most that it gives (VS27)."""

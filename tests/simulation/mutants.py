@@ -15,7 +15,7 @@ from daemon.deliver.propstreet import PropstreetTarget
 from daemon.deliver.target import Met, Moved, Stuck, Write, values
 from daemon.deliver.vitec_connect import VitecConnectTarget
 from daemon.domain.events import Half, RecordsUnlinked
-from daemon.domain.streams import VITEC, other
+from daemon.domain.streams import VITEC, derived_id, other
 from daemon.mappings import lens
 from daemon.policies import linking, syncing
 from daemon.processor import Tenant
@@ -72,7 +72,7 @@ def seal() -> AbstractContextManager[Any]:
 
 def seal_after_reads() -> AbstractContextManager[Any]:
     """Two sides that mean the same become the base at once."""
-    original = syncing.sealable
+    original = merge.sealable
     always = {"vitec": 1 << 62, "propstreet": 1 << 62}
     return _put(syncing, "sealable", lambda entity, alike, _: original(entity, alike, always))
 
@@ -174,7 +174,7 @@ def declared_reshapes() -> AbstractContextManager[Any]:
 
 def event_ids_with_predecessor() -> AbstractContextManager[Any]:
     """A content that was there before is the same event again."""
-    original = log.derived_id
+    original = derived_id
     return _put(log, "derived_id", lambda *parts: original(*parts[:2], *parts[3:]))
 
 

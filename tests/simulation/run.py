@@ -9,6 +9,7 @@ import hashlib
 import random
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from daemon import telemetry
+from daemon.cli.losses import bring_back
+from daemon.domain.errors import UsageError, WrongExpectedVersion
 from daemon.domain.events import Event
 from daemon.domain.settings import (
     Limits,
@@ -25,7 +28,7 @@ from daemon.domain.settings import (
     TenantSettings,
     VitecSettings,
 )
-from daemon.processor import options_of
+from daemon.processor import Tenant, options_of
 from daemon.sandbox.steps import CATEGORIES, COMPANY_CATEGORIES
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from daemon.sandbox.twins.propstreet import Switches as PropstreetSwitches
@@ -33,6 +36,7 @@ from daemon.sandbox.twins.vitec_connect import Switches as VitecSwitches
 from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
 from daemon.sandbox.world import PATH_SECRET, TENANT, WEBHOOK_SECRET
 from daemon.storage import log, rebuild, views, working
+from daemon.storage.appender import Appender
 from projections.commands import OPEN
 from projections.views import VIEWS
 from tests.simulation.bench import Violation
@@ -43,6 +47,9 @@ from tests.simulation.oracles import check
 from tests.simulation.people import People
 from tests.simulation.steps import (
     AnyStep,
+    ByMachine,
+    ByPeople,
+    ByVendors,
     ClockJump,
     ConnectionLost,
     Crash,
@@ -200,6 +207,15 @@ class World:
 
     async def do(self, step: AnyStep) -> None:
         """Let a step happen."""
+        if isinstance(step, ByPeople):
+            self.people.do(step)
+        elif isinstance(step, ByMachine):
+            await self._to_the_machine(step)
+        else:
+            self._around(step)
+
+    def _around(self, step: ByVendors | Lead) -> None:
+        """What happens at the vendors, and on the web."""
         match step:
             case Faults():
                 self._faults(step)
@@ -211,6 +227,11 @@ class World:
                 self.skew[vendor] += seconds
             case ThirdParty():
                 self.people.bridge(step)
+            case Lead():
+                self.loop.create_task(self._post(step))
+
+    async def _to_the_machine(self, step: ByMachine) -> None:
+        match step:
             case Crash(operation=None):
                 self.machine.crash(step.pause)
             case Crash(operation=operation):
@@ -223,10 +244,6 @@ class World:
                 await self._go_live()
             case OperatorRestores():
                 await self._restore()
-            case Lead():
-                self.loop.create_task(self._post(step))
-            case _:
-                self.people.do(step)
 
     def _faults(self, step: Faults) -> None:
         faults = (self.vitec if step.vendor == "vitec" else self.propstreet).faults
@@ -235,7 +252,7 @@ class World:
                 self._weather(kind, share, step.seconds)
             else:
                 faults.random_rate(kind, share)  # type: ignore[arg-type]  # the story's own word for it
-                self.loop.call_later(step.seconds, faults.random_rate, kind, 0.0)
+                self.loop.call_later(step.seconds, faults.random_rate, kind, 0.0)  # type: ignore[arg-type]
 
     def _weather(self, kind: str, share: float, seconds: float) -> None:
         setattr(self.network.weather, kind, share)
@@ -253,7 +270,18 @@ class World:
         self.machine.start()
 
     async def _restore(self) -> None:
-        """The operator brings the newest lost value back."""
+        """The operator brings the newest lost value back, if there is one and it can be."""
+        pool = self.database.pool(_unhindered)
+        appender = Appender(pool, TENANT, clock=self.machine.clock)
+        tenant = Tenant(self._settings(), self.machine.mode, pool, appender, self.machine.clock)
+        await appender.start()
+        async with pool.acquire() as conn:
+            lost = await views.conflicts(conn, TENANT, None, restores=False)
+            with suppress(UsageError, WrongExpectedVersion):
+                if lost:
+                    ruling = await bring_back(conn, tenant, lost[-1].row.conflict)
+                    await appender.append(ruling.items, expected=ruling.expected)
+        await appender.stop()
 
     async def _post(self, step: Lead) -> None:
         """Somebody's browser posts a lead, and tries again when nobody answers."""

@@ -147,7 +147,8 @@ def test_a_request_arrives_although_its_sender_has_died() -> None:
 
     told(loop, story())
     assert office.told == [("late", b"1")]
-    assert heard[-1].processed is not None and heard[-1].answered is None
+    assert heard[-1].processed is not None
+    assert heard[-1].answered is None
 
 
 def test_a_sender_loses_patience_and_the_request_arrives_all_the_same() -> None:
