@@ -26,7 +26,7 @@ from tests.simulation.network import Network
 HOST: Final = "daemon.test"
 AGAIN: Final = 5.0
 """Seconds until the service manager starts the daemon again."""
-IDLE: Final = 5.0
+IDLE: Final = 15.0
 """Seconds after which a stage looks by itself; one, outside."""
 
 
@@ -187,8 +187,6 @@ class Machine:
             await asyncio.sleep(self._chance.uniform(0.0, 200 * self.slow))
         elif chance > 0.6:
             await asyncio.sleep(self._chance.uniform(0.0, self.slow))
-        else:
-            await asyncio.sleep(0)
 
 
 async def _ready() -> list[str]:
