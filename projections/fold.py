@@ -1,6 +1,7 @@
 """The fold: events in the order of the log become entities. Live projection and replay run this same code."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -11,11 +12,14 @@ from daemon.domain.events import (
     LEAD_RECEIVED,
     NOTIFIED,
     OBSERVED,
+    OPERATOR,
     CommandAttempted,
     CommandDeadLettered,
+    CommandDiscarded,
     CommandFailed,
     CommandHeld,
     CommandIssued,
+    CommandReleased,
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
@@ -25,6 +29,8 @@ from daemon.domain.events import (
     EntityReleased,
     Event,
     FieldsAgreed,
+    Half,
+    HoldDiscarded,
     Reading,
     RecordRemoved,
     RecordsLinked,
@@ -35,11 +41,23 @@ from daemon.domain.events import (
     reading_of,
 )
 from daemon.domain.fields import Value, same
-from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_id, other, parse_record_stream
+from daemon.domain.streams import LEAD, PROPSTREET, VITEC, Vendor, entity_id, other, parse_record_stream
 from daemon.mappings import leads, lens
 from daemon.mappings.lens import REMOVED, Content, Options
 from projections import overrides
-from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Lead, Pending, Shadow, Side
+from projections.entity import (
+    Attempt,
+    Base,
+    Blocked,
+    Entity,
+    Failure,
+    Hold,
+    Lead,
+    Pending,
+    Shadow,
+    Side,
+    base_of,
+)
 from projections.merge import Observation, Rules, lose_sight, observe, release_kept
 
 OBSERVE: Final = "observe"
@@ -47,6 +65,9 @@ OBSERVE: Final = "observe"
 
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
+
+UNKNOWN_OUTCOME: Final = "unknown_outcome"
+"""The reason of a hold of what a vendor has or not, and would take twice."""
 
 PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied"))
 """Failures that say nothing about the write: the vendor put us off."""
@@ -235,6 +256,8 @@ class Entities:
             if entity is not survivor:
                 survivor.sides[vendor] = entity.sides[vendor]
                 survivor.seen = min(survivor.seen, entity.seen)
+                survivor.released = _all_of(survivor.released, entity.released)
+                survivor.sources = _all_of(survivor.sources, entity.sources)
                 self._absorb(survivor, entity, vendor, entity.sides[vendor].record)
         return survivor
 
@@ -251,7 +274,7 @@ class Entities:
         gone.into = merged.destination
         far = other(merged.vendor)
         if heir is not source:
-            heir.sources = list(dict.fromkeys((*heir.sources, source.id)))
+            heir.sources = _all_of(heir.sources, [source.id])
             self._touch(heir, event)
         if merged.moved and heir is not source and far in source.sides and far not in heir.sides:
             heir.sides[far] = source.sides.pop(far)
@@ -265,6 +288,19 @@ class Entities:
                 entity.blocked.clear()
             source.linked = None
         return source
+
+    def _part(self, event: Event, entity: Entity, parted: Mapping[str, str]) -> None:
+        """Records that leave a closed link, each an entity of its own from now on; what was between them is over."""
+        for vendor, name in parted.items():
+            side = entity.sides.pop(vendor)
+            alone = Entity(name, entity.category, seen=side.seen, sides={vendor: side}, sources=[entity.id])
+            alone.tombstone, alone.apart = entity.tombstone, entity.apart
+            self.add(alone)
+            self._touch(alone, event)
+        if parted:
+            entity.linked, entity.rule, entity.hold = None, None, None
+            for left in (entity.base, entity.creating, entity.pending, entity.blocked, entity.failures):
+                left.clear()
 
     def _absorb(self, survivor: Entity, younger: Entity, vendor: str, record: str) -> None:
         self.by_id.pop(younger.id, None)
@@ -280,6 +316,8 @@ class Entities:
             case RecordsUnlinked():
                 entity.tombstone = decision.reason if decision.tombstone else None
                 entity.overrides.clear()
+                entity.apart = entity.apart or bool(decision.by)
+                self._part(event, entity, decision.parted)
             case RecordRemoved() if side is not None:
                 self._remove(event, entity, side, decision)
                 side.attempts = [a for a in side.attempts if a.state == "recent"]
@@ -297,7 +335,9 @@ class Entities:
                     decision.detail,
                 )
             case EntityReleased():
-                entity.hold = None
+                _release_hold(entity, decision)
+            case HoldDiscarded() if entity.hold is not None:
+                entity.hold = msgspec.structs.replace(entity.hold, quiet=True)
             case CommandIssued():
                 failure = entity.failures.get(decision.target)
                 entity.pending[decision.target] = Pending(
@@ -349,12 +389,14 @@ class Entities:
                 _count_failure(entity, decision.command, event.recorded_at)
                 _lose(entity, decision.command, event.position, event.recorded_at)
             case CommandDeadLettered():
-                target = _target_of(entity, decision.command)
-                if target is not None:
-                    for field, want in entity.pending[target].want.items():
-                        blocked = entity.blocked.setdefault(target, {})
-                        blocked[field] = Blocked(decision.command, want.cause)
-                    self._give_up(entity, decision.command)
+                _block_pending(entity, decision.command)
+                self._give_up(entity, decision.command)
+            case CommandReleased():
+                _try_again(entity, decision.command)
+            case CommandDiscarded():
+                _block_pending(entity, decision.command)
+                self._give_up(entity, decision.command)
+                _discard(entity, decision)
 
     def _give_up(self, entity: Entity, command: str) -> None:
         """The command has its end: nothing of it is in flight or pending any more."""
@@ -438,8 +480,14 @@ def _land_creation(entity: Entity, vendor: str, side: Side, command: str) -> Non
         side.attempts.append(attempt)
 
 
+def _all_of(here: list[str], there: list[str]) -> list[str]:
+    return list(dict.fromkeys((*here, *there)))
+
+
 def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
     entity.linked, entity.rule, entity.hold = position, link.rule, None
+    if link.rule == OPERATOR:
+        entity.tombstone, entity.apart = None, False
     entity.base.clear()
     entity.overrides.clear()
     if link.rule != "created":
@@ -451,6 +499,53 @@ def _block(entity: Entity, held: CommandHeld) -> None:
     blocked = entity.blocked.setdefault(held.target, {})
     for field, want in held.want.items():
         blocked[field] = Blocked(held.command, want.cause, observed=held.reason == OBSERVE)
+
+
+def _block_pending(entity: Entity, command: str) -> None:
+    """What a command would have written is not written before its source changes."""
+    target = _target_of(entity, command)
+    if target is not None:
+        blocked = entity.blocked.setdefault(target, {})
+        for field, want in entity.pending[target].want.items():
+            blocked[field] = Blocked(command, want.cause)
+
+
+def _release_hold(entity: Entity, released: EntityReleased) -> None:
+    if released.fingerprint:
+        entity.released = _all_of(entity.released, [released.fingerprint])
+    if released.by and entity.hold is None:
+        entity.tombstone, entity.apart = None, False
+    entity.hold = None
+
+
+def _try_again(entity: Entity, command: str) -> None:
+    """What was held or refused is due again, as if nothing had failed before."""
+    for target, blocked in entity.blocked.items():
+        for field, block in blocked.items():
+            if block.command == command:
+                _take_as_unwritten(entity, field, other(target), block.position)
+                entity.failures.pop(target, None)
+    _unblock(entity, command)
+    entity.failures.pop(_target_of(entity, command) or "", None)
+
+
+def _take_as_unwritten(entity: Entity, field: str, source: Vendor, position: int) -> None:
+    """A value that the vendor took without effect became a base: from now on it counts as an edit again (S31)."""
+    base = entity.base.get(field)
+    if base is None:
+        return
+    here, there = base.half(source), base.half(other(source))
+    if here.position == position and here.value != there.value:
+        entity.base[field] = base_of(source, Half(here.value, position - 1), there)
+
+
+def _discard(entity: Entity, discarded: CommandDiscarded) -> None:
+    for blocked in entity.blocked.values():
+        for field, block in blocked.items():
+            if block.command == discarded.command:
+                blocked[field] = msgspec.structs.replace(block, observed=False, discarded=True)
+    if entity.lead is not None and discarded.reason == UNKNOWN_OUTCOME:
+        entity.lead = msgspec.structs.replace(entity.lead, sent="")  # Vitec has it, says the operator
 
 
 def _unblock(entity: Entity, command: str) -> None:
