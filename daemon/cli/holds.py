@@ -118,6 +118,8 @@ async def _choices(conn: "Connection", tenant: str, verb: str, ref: str) -> list
     rows = await views.commands_like(conn, tenant, ref) if ref else []
     choices = [await _of_command(conn, tenant, verb, row) for row in rows]
     entities = await views.entities_like(conn, tenant, ref) if ref else []
+    if not rows and not entities and (entity := await views.resolve(conn, tenant, ref)) is not None:
+        entities = [entity]  # by its whole id, though it is not held
     return [*filter(None, choices), *(_of_entity(verb, entity) for entity in entities)]
 
 
@@ -136,13 +138,14 @@ def _of_entity(verb: str, entity: "Entity") -> Choice:
     from daemon.policies.operating import discard_entity, release_entity
     from daemon.policies.plan import Refused
 
-    reason = entity.hold.reason if entity.hold is not None else "closed"
+    reason = entity.hold.reason if entity.hold is not None else "closed" if entity.tombstone else ""
     match verb:
         case "release":
             return Choice(entity.id, entity, reason, release_entity(entity, operator()))
         case "discard":
             return Choice(entity.id, entity, reason, discard_entity(entity, operator()))
-    return Choice(entity.id, entity, reason, Refused("it is held: `toveis release` lets it go"))
+    why = "it is held: `toveis release` lets it go" if entity.hold is not None else "nothing of it waits"
+    return Choice(entity.id, entity, reason, Refused(why))
 
 
 def _meant(choices: list[Choice], ref: str) -> Choice:
