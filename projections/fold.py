@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -29,7 +28,6 @@ from daemon.domain.events import (
     EntityReleased,
     Event,
     FieldsAgreed,
-    Half,
     HoldDiscarded,
     Reading,
     RecordRemoved,
@@ -41,33 +39,23 @@ from daemon.domain.events import (
     reading_of,
 )
 from daemon.domain.fields import Value, same
-from daemon.domain.streams import LEAD, PROPSTREET, VITEC, Vendor, entity_id, other, parse_record_stream
+from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_id, other, parse_record_stream
 from daemon.mappings import leads, lens
 from daemon.mappings.lens import REMOVED, Content, Options
-from projections import overrides
+from projections import outbox, overrides
 from projections.entity import (
-    Attempt,
     Base,
-    Blocked,
     Entity,
-    Failure,
     Hold,
     Lead,
     Pending,
     Shadow,
     Side,
-    base_of,
 )
-from projections.merge import Observation, Rules, lose_sight, observe, release_kept
-
-OBSERVE: Final = "observe"
-"""The reason of a hold that only says that nothing is sent in observe mode."""
+from projections.merge import Observation, Rules, observe, release_kept
 
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
-
-UNKNOWN_OUTCOME: Final = "unknown_outcome"
-"""The reason of a hold of what a vendor has or not, and would take twice."""
 
 PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied"))
 """Failures that say nothing about the write: the vendor put us off."""
@@ -350,7 +338,7 @@ class Entities:
                     attempts=failure.count if failure is not None else 0,
                 )
             case CommandHeld():
-                _block(entity, decision)
+                outbox.block(entity, decision)
                 self._give_up(entity, decision.command)
             case _:
                 self._evolve_outcome(event, entity, decision)
@@ -372,42 +360,42 @@ class Entities:
     def _evolve_outcome(self, event: Event, entity: Entity, decision: Decision) -> None:
         match decision:
             case CommandAttempted():
-                _attempt(entity, decision, event.position)
+                outbox.attempt(entity, decision, event.position)
             case CommandSucceeded():
                 if entity.lead is not None:
                     entity.lead = msgspec.structs.replace(entity.lead, sent=decision.record)
-                entity.failures.pop(_target_of(entity, decision.command) or "", None)
-                _forget(entity, decision.command)
+                entity.failures.pop(outbox.target_of(entity, decision.command) or "", None)
+                outbox.forget(entity, decision.command)
             case CommandSuperseded():
-                _forget(entity, decision.command)
-                _unblock(entity, decision.command)
+                outbox.forget(entity, decision.command)
+                outbox.unblock(entity, decision.command)
             case CommandFailed():
                 if decision.reason not in PUT_OFF:
-                    _count_failure(entity, decision.command, event.recorded_at)
+                    outbox.count_failure(entity, decision.command, event.recorded_at)
                 self._fail(event, entity, decision)
             case CommandUnknown():
-                _count_failure(entity, decision.command, event.recorded_at)
-                _lose(entity, decision.command, event.position, event.recorded_at)
+                outbox.count_failure(entity, decision.command, event.recorded_at)
+                outbox.lose(entity, decision.command, event.position, event.recorded_at)
             case CommandDeadLettered():
-                _block_pending(entity, decision.command)
+                outbox.block_pending(entity, decision.command)
                 self._give_up(entity, decision.command)
             case CommandReleased():
-                _try_again(entity, decision.command)
+                outbox.try_again(entity, decision.command)
             case CommandDiscarded():
-                _block_pending(entity, decision.command)
+                outbox.block_pending(entity, decision.command)
                 self._give_up(entity, decision.command)
-                _discard(entity, decision)
+                outbox.discard(entity, decision)
 
     def _give_up(self, entity: Entity, command: str) -> None:
         """The command has its end: nothing of it is in flight or pending any more."""
         self._drop_attempt(entity, command)
-        _forget(entity, command)
+        outbox.forget(entity, command)
 
     def _fail(self, event: Event, entity: Entity, failed: CommandFailed) -> None:
         side = self._drop_attempt(entity, failed.command)
         if side is not None and failed.read_again:
             side.need = event.position
-        target = _target_of(entity, failed.command)
+        target = outbox.target_of(entity, failed.command)
         if target is None:
             return
         if failed.retry_at is None:
@@ -495,110 +483,9 @@ def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
         entity.pending.clear()
 
 
-def _block(entity: Entity, held: CommandHeld) -> None:
-    blocked = entity.blocked.setdefault(held.target, {})
-    for field, want in held.want.items():
-        blocked[field] = Blocked(held.command, want.cause, observed=held.reason == OBSERVE)
-
-
-def _block_pending(entity: Entity, command: str) -> None:
-    """What a command would have written is not written before its source changes."""
-    target = _target_of(entity, command)
-    if target is not None:
-        blocked = entity.blocked.setdefault(target, {})
-        for field, want in entity.pending[target].want.items():
-            blocked[field] = Blocked(command, want.cause)
-
-
 def _release_hold(entity: Entity, released: EntityReleased) -> None:
     if released.fingerprint:
         entity.released = _all_of(entity.released, [released.fingerprint])
     if released.by and entity.hold is None:
         entity.tombstone, entity.apart = None, False
     entity.hold = None
-
-
-def _try_again(entity: Entity, command: str) -> None:
-    """What was held or refused is due again, as if nothing had failed before."""
-    for target, blocked in entity.blocked.items():
-        for field, block in blocked.items():
-            if block.command == command:
-                _take_as_unwritten(entity, field, other(target), block.position)
-                entity.failures.pop(target, None)
-    _unblock(entity, command)
-    entity.failures.pop(_target_of(entity, command) or "", None)
-
-
-def _take_as_unwritten(entity: Entity, field: str, source: Vendor, position: int) -> None:
-    """A value that the vendor took without effect became a base: from now on it counts as an edit again (S31)."""
-    base = entity.base.get(field)
-    if base is None:
-        return
-    here, there = base.half(source), base.half(other(source))
-    if here.position == position and here.value != there.value:
-        entity.base[field] = base_of(source, Half(here.value, position - 1), there)
-
-
-def _discard(entity: Entity, discarded: CommandDiscarded) -> None:
-    for blocked in entity.blocked.values():
-        for field, block in blocked.items():
-            if block.command == discarded.command:
-                blocked[field] = msgspec.structs.replace(block, observed=False, discarded=True)
-    if entity.lead is not None and discarded.reason == UNKNOWN_OUTCOME:
-        entity.lead = msgspec.structs.replace(entity.lead, sent="")  # Vitec has it, says the operator
-
-
-def _unblock(entity: Entity, command: str) -> None:
-    for target, blocked in list(entity.blocked.items()):
-        entity.blocked[target] = {field: b for field, b in blocked.items() if b.command != command}
-        if not entity.blocked[target]:
-            del entity.blocked[target]
-
-
-def _target_of(entity: Entity, command: str) -> str | None:
-    return next((t for t, pending in entity.pending.items() if pending.command == command), None)
-
-
-def _count_failure(entity: Entity, command: str, at: datetime) -> None:
-    target = _target_of(entity, command)
-    if target is not None:
-        before = entity.failures.get(target)
-        entity.failures[target] = Failure(before.count + 1 if before is not None else 1, at)
-
-
-def _attempt(entity: Entity, attempted: CommandAttempted, position: int) -> None:
-    target = _target_of(entity, attempted.command)
-    if target is None:
-        return
-    pending = entity.pending[target]
-    pending.state, pending.attempts = "flying", attempted.attempt
-    attempt = Attempt(attempted.command, position, pending.want, attempted.etag, attempted.vendor_time)
-    if pending.record is None:
-        entity.creating[target] = attempt
-    else:
-        entity.sides[target].attempts.append(attempt)
-
-
-def _forget(entity: Entity, command: str) -> None:
-    target = _target_of(entity, command)
-    if target is not None:
-        del entity.pending[target]
-    for target in [t for t, attempt in entity.creating.items() if attempt.command == command]:
-        del entity.creating[target]
-
-
-def _lose(entity: Entity, command: str, position: int, at: datetime) -> None:
-    """The outcome is unknown. An update is settled by the next read; a create by looking for the record first."""
-    for attempt in entity.creating.values():
-        if attempt.command == command:
-            attempt.state, attempt.unknown, attempt.unknown_at = "open", position, at
-    for side in entity.sides.values():
-        for attempt in side.attempts:
-            if attempt.command == command and attempt.state == "flying":
-                lose_sight(side, attempt, position, at)
-    target = _target_of(entity, command)
-    if target is not None:
-        if entity.pending[target].record is None:
-            entity.pending[target].state = "unknown"
-        else:
-            del entity.pending[target]

@@ -22,8 +22,8 @@ from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.mappings.notes import REVISION
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction, disregarded
 from projections.entity import Base, Blocked, Entity, Override, Pending, Side
-from projections.fold import OBSERVE
 from projections.merge import EQUAL, Same, Verdict, merge, merge_sets, says_nothing, sealable
+from projections.outbox import OBSERVE
 
 SETS: Final = frozenset(("tags",))
 SKEW: Final = timedelta(seconds=30)
