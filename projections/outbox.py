@@ -18,6 +18,7 @@ UNKNOWN_OUTCOME: Final = "unknown_outcome"
 
 
 def block(entity: Entity, held: CommandHeld) -> None:
+    """What was held is not written before its source changes."""
     blocked = entity.blocked.setdefault(held.target, {})
     for field, want in held.want.items():
         blocked[field] = Blocked(held.command, want.cause, observed=held.reason == OBSERVE)
@@ -35,9 +36,9 @@ def block_pending(entity: Entity, command: str) -> None:
 def try_again(entity: Entity, command: str) -> None:
     """What was held or refused is due again, as if nothing had failed before."""
     for target, blocked in entity.blocked.items():
-        for field, block in blocked.items():
-            if block.command == command:
-                _take_as_unwritten(entity, field, other(target), block.position)
+        for field, stopped in blocked.items():
+            if stopped.command == command:
+                _take_as_unwritten(entity, field, other(target), stopped.position)
                 entity.failures.pop(target, None)
     unblock(entity, command)
     entity.failures.pop(target_of(entity, command) or "", None)
@@ -54,15 +55,17 @@ def _take_as_unwritten(entity: Entity, field: str, source: Vendor, position: int
 
 
 def discard(entity: Entity, discarded: CommandDiscarded) -> None:
+    """An operator has seen to it: it is not decided anew by itself; a lead of unknown outcome counts as sent."""
     for blocked in entity.blocked.values():
-        for field, block in blocked.items():
-            if block.command == discarded.command:
-                blocked[field] = msgspec.structs.replace(block, observed=False, discarded=True)
+        for field, stopped in blocked.items():
+            if stopped.command == discarded.command:
+                blocked[field] = msgspec.structs.replace(stopped, observed=False, discarded=True)
     if entity.lead is not None and discarded.reason == UNKNOWN_OUTCOME:
         entity.lead = msgspec.structs.replace(entity.lead, sent="")  # Vitec has it, says the operator
 
 
 def unblock(entity: Entity, command: str) -> None:
+    """What this command stopped may be written again."""
     for target, blocked in list(entity.blocked.items()):
         entity.blocked[target] = {field: b for field, b in blocked.items() if b.command != command}
         if not entity.blocked[target]:
@@ -70,10 +73,12 @@ def unblock(entity: Entity, command: str) -> None:
 
 
 def target_of(entity: Entity, command: str) -> str | None:
+    """The vendor that a pending command is for."""
     return next((t for t, pending in entity.pending.items() if pending.command == command), None)
 
 
 def count_failure(entity: Entity, command: str, at: datetime) -> None:
+    """One more write to this vendor failed or was lost."""
     target = target_of(entity, command)
     if target is not None:
         before = entity.failures.get(target)
@@ -81,6 +86,7 @@ def count_failure(entity: Entity, command: str, at: datetime) -> None:
 
 
 def attempt(entity: Entity, attempted: CommandAttempted, position: int) -> None:
+    """The write is about to leave."""
     target = target_of(entity, attempted.command)
     if target is None:
         return
@@ -94,6 +100,7 @@ def attempt(entity: Entity, attempted: CommandAttempted, position: int) -> None:
 
 
 def forget(entity: Entity, command: str) -> None:
+    """The command has its end: it waits no more, and creates nothing."""
     target = target_of(entity, command)
     if target is not None:
         del entity.pending[target]
