@@ -57,7 +57,6 @@ ARGUMENT = {
     "Doubt": 0,
     "Stuck": 0,
     "Unsendable": 0,
-    "held_of": 3,
     "CommandHeld": 6,
     "EntityHeld": 1,
 }
