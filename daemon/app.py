@@ -32,7 +32,7 @@ from daemon.storage import log as event_log
 from daemon.storage import migrations, rebuild, views
 from daemon.storage.appender import Appender
 from daemon.storage.connection import open_pool, owner
-from daemon.storage.listener import EVENTS, POLLS, READS, VIEWS, Listener
+from daemon.storage.listener import EVENTS, POLLS, READS, RETRIES, VIEWS, Listener
 from daemon.telemetry import log
 from daemon.vendors.limiter import Limiter
 from daemon.vendors.propstreet.client import PropstreetClient
@@ -124,7 +124,11 @@ class Daemon:
     def heard(self, channel: str, tenant: str) -> None:
         """Wake who waits for what was just committed."""
         for service in self.services:
-            if service.tenant == tenant and channel in WAKES.get(type(service), ()):
+            if service.tenant != tenant:
+                continue
+            if channel == RETRIES:
+                service.rouse()
+            elif channel in WAKES.get(type(service), ()):
                 service.wake.set()
 
     async def drain(self) -> None:

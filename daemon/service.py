@@ -30,6 +30,7 @@ class Service(ABC):
         self.took = 0.0
         self.failures = 0
         self._stop = asyncio.Event()
+        self._roused = asyncio.Event()
         self._log = log.bind(stage=name, tenant=tenant)
 
     async def start(self) -> None:
@@ -48,6 +49,11 @@ class Service(ABC):
     def stop(self) -> None:
         """End after the tick that is under way."""
         self._stop.set()
+        self.rouse()
+
+    def rouse(self) -> None:
+        """End a rest: an operator wants it tried now, also with a vendor that refused us."""
+        self._roused.set()
         self.wake.set()
 
     async def run(self) -> None:
@@ -85,8 +91,10 @@ class Service(ABC):
         if pause is None:
             pause = min(LONGEST_REST, 0.1 * 2 ** min(self.failures, 10))
         self._log.warning("service.resting", reason=reason, seconds=pause)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), pause)
+        self._roused.clear()
+        if not self._stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._roused.wait(), pause)
 
     async def _wait(self, seconds: float) -> None:
         if not self._stop.is_set():

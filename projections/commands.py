@@ -8,9 +8,11 @@ import msgspec
 from daemon.domain.events import (
     CommandAttempted,
     CommandDeadLettered,
+    CommandDiscarded,
     CommandFailed,
     CommandHeld,
     CommandIssued,
+    CommandReleased,
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
@@ -18,7 +20,18 @@ from daemon.domain.events import (
     decision_of,
 )
 
-State = Literal["pending", "flying", "unknown", "succeeded", "failed", "superseded", "held", "dead"]
+State = Literal[
+    "pending",
+    "flying",
+    "unknown",
+    "succeeded",
+    "failed",
+    "superseded",
+    "held",
+    "dead",
+    "released",
+    "discarded",
+]
 OPEN: frozenset[State] = frozenset(("pending", "flying", "unknown"))
 
 
@@ -56,6 +69,8 @@ TYPES = frozenset(
         CommandUnknown,
         CommandSuperseded,
         CommandDeadLettered,
+        CommandReleased,
+        CommandDiscarded,
     )
 )
 
@@ -104,6 +119,8 @@ def evolve(tenant: str, rows: dict[str, CommandRow], event: Event) -> str | None
             | CommandUnknown()
             | CommandSuperseded()
             | CommandDeadLettered()
+            | CommandReleased()
+            | CommandDiscarded()
         ) as d:
             row = rows.get(d.command)
             if row is not None:
@@ -119,6 +136,8 @@ Outcome = (
     | CommandUnknown
     | CommandSuperseded
     | CommandDeadLettered
+    | CommandReleased
+    | CommandDiscarded
 )
 
 
@@ -142,3 +161,9 @@ def _outcome(row: CommandRow, decision: Outcome, position: int) -> CommandRow:
             return change(row, state="superseded", position=position, reason=reason)
         case CommandDeadLettered(reason=reason):
             return change(row, state="dead", position=position, reason=reason)
+        case CommandReleased() if row.state in OPEN:
+            return change(row, position=position, due_at=None)
+        case CommandReleased():
+            return change(row, state="released", position=position)
+        case CommandDiscarded():
+            return change(row, state="discarded", position=position, due_at=None)

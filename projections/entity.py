@@ -142,12 +142,13 @@ class Pending(msgspec.Struct, omit_defaults=True):
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True):
     """A field that is not written while its source value stays: the command that was held or refused.
 
-    `observed`: only because nothing is sent in observe mode.
+    `observed`: only because nothing is sent in observe mode. `discarded`: an operator has seen to it.
     """
 
     command: str
     position: int
     observed: bool = False
+    discarded: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -158,13 +159,14 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why the entity waits for the operator."""
+    """Why the entity waits for the operator. `quiet`: an operator has seen to it, and it is no longer listed."""
 
     reason: str
     fingerprint: str
     position: int
     candidates: tuple[str, ...] = ()
     detail: str = ""
+    quiet: bool = False
 
 
 class Lead(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -202,10 +204,14 @@ class Entity(msgspec.Struct, omit_defaults=True):
     blocked: dict[str, dict[str, Blocked]] = {}
     failures: dict[str, Failure] = {}
     hold: Hold | None = None
+    released: list[str] = []
+    """The fingerprints of the holds that an operator released: these causes do not hold it again."""
     tombstone: str | None = None
+    apart: bool = False
+    """An operator closed the link: only an operator's word ends the tombstone."""
     lead: Lead | None = None
     sources: list[str] = []
-    """The entities whose record was merged into this one's."""
+    """The entities whose record was merged into this one's, and the one that this record was parted from."""
 
     def changed(self, vendor: str, field: str) -> bool:
         """The present value of this side is not the one in its half of the base. Never by comparing values."""

@@ -1,7 +1,7 @@
 """The fold: events in the order of the log become entities. Live projection and replay run this same code."""
 
 import re
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -11,11 +11,14 @@ from daemon.domain.events import (
     LEAD_RECEIVED,
     NOTIFIED,
     OBSERVED,
+    OPERATOR,
     CommandAttempted,
     CommandDeadLettered,
+    CommandDiscarded,
     CommandFailed,
     CommandHeld,
     CommandIssued,
+    CommandReleased,
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
@@ -25,6 +28,7 @@ from daemon.domain.events import (
     EntityReleased,
     Event,
     FieldsAgreed,
+    HoldDiscarded,
     Reading,
     RecordRemoved,
     RecordsLinked,
@@ -38,12 +42,17 @@ from daemon.domain.fields import Value, same
 from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_id, other, parse_record_stream
 from daemon.mappings import leads, lens
 from daemon.mappings.lens import REMOVED, Content, Options
-from projections import overrides
-from projections.entity import Attempt, Base, Blocked, Entity, Failure, Hold, Lead, Pending, Shadow, Side
-from projections.merge import Observation, Rules, lose_sight, observe, release_kept
-
-OBSERVE: Final = "observe"
-"""The reason of a hold that only says that nothing is sent in observe mode."""
+from projections import outbox, overrides
+from projections.entity import (
+    Base,
+    Entity,
+    Hold,
+    Lead,
+    Pending,
+    Shadow,
+    Side,
+)
+from projections.merge import Observation, Rules, observe, release_kept
 
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
@@ -235,6 +244,8 @@ class Entities:
             if entity is not survivor:
                 survivor.sides[vendor] = entity.sides[vendor]
                 survivor.seen = min(survivor.seen, entity.seen)
+                survivor.released = _all_of(survivor.released, entity.released)
+                survivor.sources = _all_of(survivor.sources, entity.sources)
                 self._absorb(survivor, entity, vendor, entity.sides[vendor].record)
         return survivor
 
@@ -251,7 +262,7 @@ class Entities:
         gone.into = merged.destination
         far = other(merged.vendor)
         if heir is not source:
-            heir.sources = list(dict.fromkeys((*heir.sources, source.id)))
+            heir.sources = _all_of(heir.sources, [source.id])
             self._touch(heir, event)
         if merged.moved and heir is not source and far in source.sides and far not in heir.sides:
             heir.sides[far] = source.sides.pop(far)
@@ -265,6 +276,19 @@ class Entities:
                 entity.blocked.clear()
             source.linked = None
         return source
+
+    def _part(self, event: Event, entity: Entity, parted: Mapping[str, str]) -> None:
+        """Records that leave a closed link, each an entity of its own from now on; what was between them is over."""
+        for vendor, name in parted.items():
+            side = entity.sides.pop(vendor)
+            alone = Entity(name, entity.category, seen=side.seen, sides={vendor: side}, sources=[entity.id])
+            alone.tombstone, alone.apart = entity.tombstone, entity.apart
+            self.add(alone)
+            self._touch(alone, event)
+        if parted:
+            entity.linked, entity.rule, entity.hold = None, None, None
+            for left in (entity.base, entity.creating, entity.pending, entity.blocked, entity.failures):
+                left.clear()
 
     def _absorb(self, survivor: Entity, younger: Entity, vendor: str, record: str) -> None:
         self.by_id.pop(younger.id, None)
@@ -280,6 +304,8 @@ class Entities:
             case RecordsUnlinked():
                 entity.tombstone = decision.reason if decision.tombstone else None
                 entity.overrides.clear()
+                entity.apart = entity.apart or bool(decision.by)
+                self._part(event, entity, decision.parted)
             case RecordRemoved() if side is not None:
                 self._remove(event, entity, side, decision)
                 side.attempts = [a for a in side.attempts if a.state == "recent"]
@@ -297,7 +323,9 @@ class Entities:
                     decision.detail,
                 )
             case EntityReleased():
-                entity.hold = None
+                _release_hold(entity, decision)
+            case HoldDiscarded() if entity.hold is not None:
+                entity.hold = msgspec.structs.replace(entity.hold, quiet=True)
             case CommandIssued():
                 failure = entity.failures.get(decision.target)
                 entity.pending[decision.target] = Pending(
@@ -310,7 +338,7 @@ class Entities:
                     attempts=failure.count if failure is not None else 0,
                 )
             case CommandHeld():
-                _block(entity, decision)
+                outbox.block(entity, decision)
                 self._give_up(entity, decision.command)
             case _:
                 self._evolve_outcome(event, entity, decision)
@@ -332,40 +360,42 @@ class Entities:
     def _evolve_outcome(self, event: Event, entity: Entity, decision: Decision) -> None:
         match decision:
             case CommandAttempted():
-                _attempt(entity, decision, event.position)
+                outbox.attempt(entity, decision, event.position)
             case CommandSucceeded():
                 if entity.lead is not None:
                     entity.lead = msgspec.structs.replace(entity.lead, sent=decision.record)
-                entity.failures.pop(_target_of(entity, decision.command) or "", None)
-                _forget(entity, decision.command)
+                entity.failures.pop(outbox.target_of(entity, decision.command) or "", None)
+                outbox.forget(entity, decision.command)
             case CommandSuperseded():
-                _forget(entity, decision.command)
-                _unblock(entity, decision.command)
+                outbox.forget(entity, decision.command)
+                outbox.unblock(entity, decision.command)
             case CommandFailed():
                 if decision.reason not in PUT_OFF:
-                    _count_failure(entity, decision.command, event.recorded_at)
+                    outbox.count_failure(entity, decision.command, event.recorded_at)
                 self._fail(event, entity, decision)
             case CommandUnknown():
-                _count_failure(entity, decision.command, event.recorded_at)
-                _lose(entity, decision.command, event.position, event.recorded_at)
+                outbox.count_failure(entity, decision.command, event.recorded_at)
+                outbox.lose(entity, decision.command, event.position, event.recorded_at)
             case CommandDeadLettered():
-                target = _target_of(entity, decision.command)
-                if target is not None:
-                    for field, want in entity.pending[target].want.items():
-                        blocked = entity.blocked.setdefault(target, {})
-                        blocked[field] = Blocked(decision.command, want.cause)
-                    self._give_up(entity, decision.command)
+                outbox.block_pending(entity, decision.command)
+                self._give_up(entity, decision.command)
+            case CommandReleased():
+                outbox.try_again(entity, decision.command)
+            case CommandDiscarded():
+                outbox.block_pending(entity, decision.command)
+                self._give_up(entity, decision.command)
+                outbox.discard(entity, decision)
 
     def _give_up(self, entity: Entity, command: str) -> None:
         """The command has its end: nothing of it is in flight or pending any more."""
         self._drop_attempt(entity, command)
-        _forget(entity, command)
+        outbox.forget(entity, command)
 
     def _fail(self, event: Event, entity: Entity, failed: CommandFailed) -> None:
         side = self._drop_attempt(entity, failed.command)
         if side is not None and failed.read_again:
             side.need = event.position
-        target = _target_of(entity, failed.command)
+        target = outbox.target_of(entity, failed.command)
         if target is None:
             return
         if failed.retry_at is None:
@@ -438,8 +468,14 @@ def _land_creation(entity: Entity, vendor: str, side: Side, command: str) -> Non
         side.attempts.append(attempt)
 
 
+def _all_of(here: list[str], there: list[str]) -> list[str]:
+    return list(dict.fromkeys((*here, *there)))
+
+
 def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
     entity.linked, entity.rule, entity.hold = position, link.rule, None
+    if link.rule == OPERATOR:
+        entity.tombstone, entity.apart = None, False
     entity.base.clear()
     entity.overrides.clear()
     if link.rule != "created":
@@ -447,63 +483,9 @@ def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
         entity.pending.clear()
 
 
-def _block(entity: Entity, held: CommandHeld) -> None:
-    blocked = entity.blocked.setdefault(held.target, {})
-    for field, want in held.want.items():
-        blocked[field] = Blocked(held.command, want.cause, observed=held.reason == OBSERVE)
-
-
-def _unblock(entity: Entity, command: str) -> None:
-    for target, blocked in list(entity.blocked.items()):
-        entity.blocked[target] = {field: b for field, b in blocked.items() if b.command != command}
-        if not entity.blocked[target]:
-            del entity.blocked[target]
-
-
-def _target_of(entity: Entity, command: str) -> str | None:
-    return next((t for t, pending in entity.pending.items() if pending.command == command), None)
-
-
-def _count_failure(entity: Entity, command: str, at: datetime) -> None:
-    target = _target_of(entity, command)
-    if target is not None:
-        before = entity.failures.get(target)
-        entity.failures[target] = Failure(before.count + 1 if before is not None else 1, at)
-
-
-def _attempt(entity: Entity, attempted: CommandAttempted, position: int) -> None:
-    target = _target_of(entity, attempted.command)
-    if target is None:
-        return
-    pending = entity.pending[target]
-    pending.state, pending.attempts = "flying", attempted.attempt
-    attempt = Attempt(attempted.command, position, pending.want, attempted.etag, attempted.vendor_time)
-    if pending.record is None:
-        entity.creating[target] = attempt
-    else:
-        entity.sides[target].attempts.append(attempt)
-
-
-def _forget(entity: Entity, command: str) -> None:
-    target = _target_of(entity, command)
-    if target is not None:
-        del entity.pending[target]
-    for target in [t for t, attempt in entity.creating.items() if attempt.command == command]:
-        del entity.creating[target]
-
-
-def _lose(entity: Entity, command: str, position: int, at: datetime) -> None:
-    """The outcome is unknown. An update is settled by the next read; a create by looking for the record first."""
-    for attempt in entity.creating.values():
-        if attempt.command == command:
-            attempt.state, attempt.unknown, attempt.unknown_at = "open", position, at
-    for side in entity.sides.values():
-        for attempt in side.attempts:
-            if attempt.command == command and attempt.state == "flying":
-                lose_sight(side, attempt, position, at)
-    target = _target_of(entity, command)
-    if target is not None:
-        if entity.pending[target].record is None:
-            entity.pending[target].state = "unknown"
-        else:
-            del entity.pending[target]
+def _release_hold(entity: Entity, released: EntityReleased) -> None:
+    if released.fingerprint:
+        entity.released = _all_of(entity.released, [released.fingerprint])
+    if released.by and entity.hold is None:
+        entity.tombstone, entity.apart = None, False
+    entity.hold = None

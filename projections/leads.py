@@ -9,7 +9,7 @@ from daemon.domain.fields import normal
 from daemon.domain.streams import VITEC
 from projections.entity import Entity
 
-State = Literal["waiting", "sending", "sent", "held"]
+State = Literal["waiting", "sending", "sent", "held", "discarded"]
 
 
 class LeadRow(msgspec.Struct, frozen=True):
@@ -50,5 +50,6 @@ def _state(entity: Entity) -> State:
     if entity.lead is not None and entity.lead.sent is not None:
         return "sent"
     if VITEC in entity.blocked:
-        return "held"
+        seen_to = all(block.discarded for block in entity.blocked[VITEC].values())
+        return "discarded" if seen_to else "held"
     return "sending" if VITEC in entity.creating else "waiting"

@@ -92,7 +92,7 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
     time = _since(side, o)
     moved = side.restored and (not rules.etags or o.etag != side.head.etag)
     side.restored = False
-    if side.gone is not None and not o.removed:
+    if side.gone is not None and not o.removed and not entity.apart:
         entity.tombstone = None  # seen again after a false removal: the same link, with its base
     side.gone = o.position if o.removed else None
     if o.reference is not UNSET:

@@ -14,8 +14,8 @@ from daemon.domain.events import ConflictResolved, NewEvent
 from daemon.domain.fields import Value, same
 from daemon.domain.settings import Mode
 from daemon.domain.streams import derived_id
-from daemon.policies.plan import expected
-from daemon.policies.restoring import Refused, Restored, Settled, restore
+from daemon.policies.plan import Refused, expected
+from daemon.policies.restoring import Restored, Settled, restore
 from daemon.processor import Tenant
 from daemon.storage import log, views
 from daemon.storage.connection import Connection, snapshot

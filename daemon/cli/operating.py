@@ -12,30 +12,34 @@ import msgspec
 from daemon.cli.harmless import harmless
 from daemon.cli.opening import connected, database
 from daemon.domain.errors import UsageError, WrongExpectedVersion
-from daemon.domain.events import NewEvent
+from daemon.domain.events import OPERATOR, NewEvent
 from daemon.domain.settings import Settings, TenantSettings
+from daemon.domain.streams import entity_stream
 
 if TYPE_CHECKING:
+    from daemon.policies.plan import Plan
     from daemon.processor import Tenant
+    from daemon.storage.appender import Also
     from daemon.storage.connection import Connection
 
 PATIENCE: Final = 10.0
-"""Seconds in which a decision is made again because the log has moved on."""
+"""Seconds in which the views must come up with the log, where they are behind it."""
 
 Told = dict[str, Any]
 """What a command prints: keys of its JSON."""
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """What an operator's command appends, the stream versions that it rests on, and what it tells."""
+    """What an operator's command appends, the stream versions that it rests on, what commits with it, what it tells."""
 
     items: tuple[NewEvent, ...]
     expected: Mapping[str, int]
     told: Told
+    also: "Also | None" = None
 
 
 Rule = Callable[["Connection", "Tenant"], Awaitable[Ruling]]
-"""Looks at what is known and decides; it is asked again when what it rests on has moved. Raises UsageError."""
+"""Looks at the views and decides; it is asked again when what it rests on has moved. Raises UsageError."""
 
 
 def operator() -> str:
@@ -47,10 +51,10 @@ def operator() -> str:
 
 
 def append(settings: Settings, chosen: TenantSettings, rule: Rule) -> Told:
-    """Decide and append; decide again when something was faster. A running daemon hears of it at once.
+    """Decide on the views as they are, and append it; decide again when something was faster.
 
-    Returns what the ruling tells, with the `position` of its last event (None: it was there already, or there was
-    nothing to append). Raises UsageError.
+    A running daemon hears of it at once. Returns what the ruling tells, with the `position` of its last event (None: it
+    was there already, or there was nothing to append).
     """
 
     async def run(dsn: str, embedded: bool) -> Told:
@@ -79,7 +83,7 @@ async def _append(conn: "Connection", at: "Tenant", rule: Rule) -> Told:
         if not ruling.items:
             return {**ruling.told, "position": None}
         try:
-            appended = await at.appender.append(ruling.items, expected=ruling.expected)
+            appended = await at.appender.append(ruling.items, expected=ruling.expected, also=ruling.also)
         except WrongExpectedVersion:
             if loop.time() >= end:
                 raise UsageError(
@@ -88,6 +92,26 @@ async def _append(conn: "Connection", at: "Tenant", rule: Rule) -> Told:
             await asyncio.sleep(0.2)
         else:
             return {**ruling.told, "position": appended[-1].position}
+
+
+def ruling_of(at: "Tenant", plan: "Plan", told: Told, also: "Also | None" = None) -> Ruling:
+    """A plan of the policies as an operator's ruling."""
+    from daemon.policies.plan import expected
+
+    if not plan.events:
+        return Ruling((), {}, told)
+    basis = plan.basis[0]
+    items = tuple(
+        at.decided(
+            basis,
+            decision,
+            stream=entity_stream(basis.category, name),
+            origin=OPERATOR,
+            mark=str(basis.version),
+        )
+        for name, decision in plan.events
+    )
+    return Ruling(items, expected(plan.basis), told, also)
 
 
 def tell(told: Told, words: str, *, as_json: bool) -> None:

@@ -82,6 +82,9 @@ def print_commands(rows: "Iterable[CommandRow]", held: "Iterable[Held]", *, as_j
         )
     if table.row_count:
         Console().print(table)
+        click.echo(
+            "toveis release ID lets what is held go, retry what was refused or waits, discard settles it"
+        )
     else:
         click.echo("nothing waits, is held or was refused")
 

@@ -14,11 +14,14 @@ from daemon.domain.events import (
     LEAD_RECEIVED,
     NOTIFIED,
     OBSERVED,
+    OPERATOR,
     CommandAttempted,
     CommandDeadLettered,
+    CommandDiscarded,
     CommandFailed,
     CommandHeld,
     CommandIssued,
+    CommandReleased,
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
@@ -27,6 +30,7 @@ from daemon.domain.events import (
     EntityReleased,
     Event,
     FieldsAgreed,
+    HoldDiscarded,
     RecordRemoved,
     RecordsLinked,
     RecordsMerged,
@@ -65,13 +69,13 @@ LEADS: Final = {
 
 async def find(conn: Connection, tenant: str, category: str, ref: str) -> list[str]:
     """The ids of an entity, the present one first, then those that it absorbed; raises UsageError."""
-    found = await _entities(conn, tenant, category, ref)
+    found = await matching(conn, tenant, category, ref)
     if len(found) == 1:
         [entity] = found
         return [entity.id, *await views.absorbed(conn, tenant, entity.id)]
     if not found:
         raise UsageError(f"no {category} matches {ref!r}; give {_ways(category)}")
-    lines = "".join(f"\n  {entity.id}  {_title(entity)}" for entity in found)
+    lines = "".join(f"\n  {entity.id}  {title(entity)}" for entity in found)
     raise UsageError(f"{len(found)} {category} records match; give one of these ids:{lines}")
 
 
@@ -86,7 +90,8 @@ def _ways(category: str) -> str:
     return "an id, vitec:<id>, propstreet:<id>, an e-mail or an organisation number"
 
 
-async def _entities(conn: Connection, tenant: str, category: str, ref: str) -> list[Entity]:
+async def matching(conn: Connection, tenant: str, category: str, ref: str) -> list[Entity]:
+    """The entities of a category that a REF may mean."""
     vendor, _, external_id = ref.partition(":")
     if category == LEAD and vendor in VENDORS:
         names = await views.leads_of(conn, tenant, vitec_id=external_id)
@@ -119,7 +124,8 @@ async def _named(conn: Connection, tenant: str, category: str, ref: str) -> list
     return []
 
 
-def _title(entity: Entity) -> str:
+def title(entity: Entity) -> str:
+    """An entity in a line: its name, and its records."""
     if entity.lead is not None:
         return f"{LEADS.get(entity.lead.kind, entity.lead.kind)} of {shown(entity.lead.received_at)}"
     fields = provenance(entity)
@@ -225,9 +231,10 @@ def _decided(event: Event) -> str:
     """Our own events in words."""
     match decision_of(event):
         case RecordsLinked() as d:
-            return f"linked vitec:{d.vitec} and propstreet:{d.propstreet} by {d.rule}"
+            rule = "an operator's word" if d.rule == OPERATOR else d.rule
+            return f"linked vitec:{d.vitec} and propstreet:{d.propstreet} by {rule}{_by(d.by)}"
         case RecordsUnlinked() as d:
-            return f"link closed: {d.reason}"
+            return f"link closed{_by(d.by)}: {d.reason}"
         case RecordsMerged() as d:
             then = (
                 "what was linked with it follows" if d.moved else "both had a counterpart, so its own is held"
@@ -239,12 +246,6 @@ def _decided(event: Event) -> str:
             return f"both sides agree on {_list(d.fields)}"
         case ConflictResolved() as d:
             return conflict_words(d.field, d.winner, d.winner_value, d.loser_value, d.rule, d.by)
-        case EntityHeld() as d:
-            return f"held ({d.reason}): {d.detail}"
-        case EntityReleased() as d:
-            return f"released: {d.reason}"
-        case CommandHeld() as d:
-            return f"held for {NAMES[d.target]} ({d.reason}): {_list(d.want)}; {d.detail}"
         case CommandIssued() as d:
             if d.category == LEAD:
                 return f"send on to {NAMES[d.target]}"
@@ -273,7 +274,34 @@ def _outcome(event: Event) -> str:
             return f"write taken back: {d.reason}"
         case CommandDeadLettered() as d:
             return f"refused for good ({d.status}): {d.reason}"
+    return _waiting(event)
+
+
+def _waiting(event: Event) -> str:
+    """What waits for the operator, and what the operator said."""
+    match decision_of(event):
+        case EntityHeld() as d:
+            return f"held ({d.reason}): {d.detail}"
+        case EntityReleased() as d:
+            return f"released{_by(d.by)}: {d.reason}"
+        case HoldDiscarded() as d:
+            return f"the hold is discarded{_by(d.by)}: {d.reason}; it is not shown again"
+        case CommandHeld() as d:
+            return f"held for {NAMES[d.target]} ({d.reason}): {_list(d.want)}; {d.detail}"
+        case CommandReleased() as d:
+            return f"{_ended(d.reason)} is released{_by(d.by)}: decided anew"
+        case CommandDiscarded() as d:
+            return f"{_ended(d.reason)} is discarded{_by(d.by)}: not tried again until its source changes"
     return event.type
+
+
+def _ended(reason: str) -> str:
+    """What an operator ended: a write, by the reason that it had to wait for."""
+    return f"the write ({reason})" if reason else "the write"
+
+
+def _by(operator: str) -> str:
+    return f" ({harmless(operator)})" if operator else ""
 
 
 def conflict_words(

@@ -136,6 +136,11 @@ class Deliverer(Processor):
         self._tasks.pop(entity, None)
         self.wake.set()
 
+    def rouse(self) -> None:
+        """A vendor that refused us is asked again."""
+        self._closed.clear()
+        super().rouse()
+
     async def finish(self) -> None:
         """Let what is under way come to its outcome."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -24,6 +24,10 @@ CONTACT_GONE: Final = "contact_gone"
 """Why a relation is gone: a contact that is gone itself may have been merged into another, which has the relation."""
 
 
+OPERATOR: Final = "operator"
+"""The origin of what an operator decided; also the rule of a link that stands by an operator's word."""
+
+
 class NewEvent(msgspec.Struct, frozen=True):
     """An event that asks to be appended. `data` and `meta` are JSON texts; times are aware UTC."""
 
@@ -139,21 +143,28 @@ class RecordsMerged(Decision, frozen=True):
 
 
 class RecordsLinked(Decision, frozen=True):
-    """These records describe one entity, by this rule, on this evidence (a match key)."""
+    """These records describe one entity, by this rule, on this evidence (a match key). `by` is an operator's name."""
 
     entity: str
     vitec: str
     propstreet: str
     rule: str
     evidence: str = ""
+    by: str = ""
 
 
 class RecordsUnlinked(Decision, frozen=True):
-    """The link is closed. With `tombstone` the records never link or create again by themselves."""
+    """The link is closed. With `tombstone` the records never link or create again by themselves.
+
+    `parted` names, by vendor, the entity that a record is from now on; the other record keeps this one's id.
+    `by` is an operator's name: then nothing but an operator's word ends the tombstone.
+    """
 
     entity: str
     reason: str
     tombstone: bool = True
+    parted: dict[str, str] = {}
+    by: str = ""
 
 
 class ConflictResolved(Decision, frozen=True):
@@ -278,11 +289,46 @@ class EntityHeld(Decision, frozen=True):
     candidates: tuple[str, ...] = ()
 
 
+class CommandReleased(Decision, frozen=True):
+    """An operator wants it tried again: what was held or refused is decided anew, what waits for a time is due.
+
+    `reason` is that of the hold or of the refusal; `by` the operator's name.
+    """
+
+    command: str
+    entity: str
+    reason: str
+    by: str
+
+
+class CommandDiscarded(Decision, frozen=True):
+    """An operator has seen to it: it is not tried again before its source changes. `reason` and `by` as above."""
+
+    command: str
+    entity: str
+    reason: str
+    by: str
+
+
 class EntityReleased(Decision, frozen=True):
-    """The reason for holding the entity is gone, or the operator said so."""
+    """The reason for holding the entity is gone, or an operator (`by`) said so.
+
+    By an operator the cause with this `fingerprint` holds the entity no more. Without a hold it ends a tombstone.
+    """
 
     entity: str
     reason: str
+    fingerprint: str = ""
+    by: str = ""
+
+
+class HoldDiscarded(Decision, frozen=True):
+    """An operator has seen to the hold with this fingerprint: it stands, and is no longer listed."""
+
+    entity: str
+    reason: str
+    fingerprint: str
+    by: str
 
 
 DECISIONS: Final[dict[str, type[Decision]]] = {
@@ -302,8 +348,11 @@ DECISIONS: Final[dict[str, type[Decision]]] = {
         CommandSuperseded,
         CommandDeadLettered,
         CommandHeld,
+        CommandReleased,
+        CommandDiscarded,
         EntityHeld,
         EntityReleased,
+        HoldDiscarded,
     )
 }
 OBSERVED: Final = "RecordObserved"

@@ -63,9 +63,16 @@ def storable(external_id: str) -> bool:
 
 def entity_id(tenant: str, category: str, vendor: str, external_id: str) -> str:
     """The id of the entity whose oldest record this is: short, stable, safe to print and to type."""
-    digest = hashlib.blake2b(
-        "\0".join((tenant, category, vendor, external_id)).encode(), digest_size=10
-    ).digest()
+    return _entity_id(category, tenant, category, vendor, external_id)
+
+
+def parted_id(category: str, entity: str, version: int) -> str:
+    """The id of a record that leaves an entity, decided on at this version of the entity's stream."""
+    return _entity_id(category, "parted", entity, str(version))
+
+
+def _entity_id(category: str, *parts: str) -> str:
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=10).digest()
     return f"{_PREFIXES.get(category, category[:3])}-{base64.b32encode(digest).decode().lower()}"
 
 

@@ -8,13 +8,16 @@ from daemon.policies.deleting import remove
 from daemon.policies.leading import lead_on
 from daemon.policies.linking import introduce
 from daemon.policies.merging import follow, followed, heir_of
-from daemon.policies.plan import NOTHING, Context, Plan, direction, hold, release
+from daemon.policies.plan import NOTHING, Context, Plan, direction, hold, release, waived
 from daemon.policies.syncing import settle
 from projections.entities import dormant
 from projections.entity import Entity
 
 MATCHED: Final = "matched"
 """The hold of a record that we meant to create, and that Vitec matched with one that was there before."""
+
+SENSITIVE: Final = "sensitive"
+"""The flag, and the hold, of a confidential deal (E12)."""
 
 OUT_OF_SCOPE: Final = frozenset(("deceased_estate", "association", "commission", "unknown_person"))
 """Flags of records that are recorded and not synced (C15, E11, R12)."""
@@ -70,12 +73,14 @@ def _held(entity: Entity, flags: set[str], context: Context) -> Plan | None:
     if any(side.unreadable is not None for side in entity.sides.values()):
         return hold(entity, "unreadable", "a payload cannot be translated; see history", "unreadable")
     for flag, detail in HELD.items():
-        if flag in flags:
+        if flag in flags and not waived(entity, flag):
             return hold(entity, flag, detail, flag)
-    joined = {flag for kin in context.kin.values() for side in kin.sides.values() for flag in side.flags}
-    if "sensitive" in flags | joined and context.sync.sensitive_business == "hold":
-        detail = "a confidential deal at Vitec (E12); set sensitive_business to push it all the same"
-        plan = hold(entity, "sensitive", detail, "sensitive")
+    deals = [kin for kin in context.kin.values() if not waived(kin, SENSITIVE)]
+    joined = {flag for kin in deals for side in kin.sides.values() for flag in side.flags}
+    secret = SENSITIVE in flags | joined and not waived(entity, SENSITIVE)
+    if secret and context.sync.sensitive_business == "hold":
+        detail = "a confidential deal at Vitec (E12); release it, or set sensitive_business, to push it"
+        plan = hold(entity, SENSITIVE, detail, SENSITIVE)
         return Plan(plan.events, plan.basis, tuple(kin.id for kin in context.kin.values()))
     held = tuple(kin.id for kin in context.kin.values() if kin.hold is not None)
     return Plan(wait_for=held) if held else None

@@ -6,7 +6,7 @@ from daemon.domain.events import CommandHeld, CommandSuperseded, Decision, Recor
 from daemon.domain.settings import Removal, SyncSettings
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, other
 from daemon.mappings.lens import REMOVED
-from daemon.policies.plan import NOTHING, Context, Plan, hold
+from daemon.policies.plan import NOTHING, Context, Plan, hold, waived
 from daemon.policies.syncing import issue, unblocked
 from projections.entity import Entity
 
@@ -22,7 +22,7 @@ def remove(entity: Entity, context: Context) -> Plan:
     [vendor] = gone
     if entity.sides[vendor].evidence == "removed_by_us" and vendor != VITEC:
         detail = "it is back at Vitec after it was removed at Propstreet; put it back there by hand"
-        return hold(entity, "removed", detail, f"back:{entity.sides[VITEC].seen}")
+        return _by_hand(entity, detail, f"back:{entity.sides[VITEC].seen}")
     wanted = removal(context.sync, entity.category)
     if vendor == VITEC and entity.category == "prospect" and wanted == "propagate":
         return _propagate(entity, context)
@@ -73,13 +73,15 @@ def _propagate(entity: Entity, context: Context) -> Plan:
     return Plan(tuple(events), (entity,)) if events else NOTHING
 
 
-def _by_hand(entity: Entity) -> Plan:
-    return hold(
-        entity,
-        "removed",
-        "removed at Vitec; keep or remove it at Propstreet by hand",
-        f"removed:{VITEC}",
-    )
+def _by_hand(
+    entity: Entity,
+    detail: str = "removed at Vitec; keep or remove it at Propstreet by hand",
+    fingerprint: str = f"removed:{VITEC}",
+) -> Plan:
+    """Ask the operator; who has released it has seen to it, and the link is closed."""
+    if waived(entity, fingerprint):
+        return Plan(((entity.id, RecordsUnlinked(entity.id, "removed, and seen to")),), (entity,))
+    return hold(entity, "removed", detail, fingerprint)
 
 
 def _not_carried_over(entity: Entity, target: str) -> CommandHeld:

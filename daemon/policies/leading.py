@@ -4,7 +4,7 @@ from daemon.domain.events import CommandHeld, CommandIssued, CommandSuperseded, 
 from daemon.domain.streams import LEAD, VITEC, derived_id
 from daemon.policies.plan import NOTHING, Context, Plan, command_id
 from projections.entity import Entity
-from projections.fold import OBSERVE
+from projections.outbox import OBSERVE
 
 WHOLE = "lead"
 """The one field of a lead's command: all of it."""

@@ -5,12 +5,24 @@ from typing import Final
 
 import msgspec
 
-from daemon.domain.events import CommandSuperseded, Decision, RecordsLinked
+from daemon.domain.events import OPERATOR, CommandSuperseded, RecordsLinked, RecordsUnlinked
 from daemon.domain.fields import same
 from daemon.domain.settings import OnlyTagged
-from daemon.domain.streams import PROPSTREET, VITEC, other
+from daemon.domain.streams import PROPSTREET, VITEC, other, parted_id
 from daemon.mappings.lens import Options
-from daemon.policies.plan import NOTHING, Context, Plan, allowed, direction, hold, release, unsent
+from daemon.policies.plan import (
+    NOTHING,
+    Context,
+    Plan,
+    allowed,
+    direction,
+    disregarded,
+    gone_mark,
+    hold,
+    release,
+    take_back,
+    waived,
+)
 from daemon.policies.syncing import create
 from projections.entities import joint_keys, keys_of
 from projections.entity import Entity, Side
@@ -88,6 +100,12 @@ class Meeting(msgspec.Struct, frozen=True):
     rule: str
     key: str
     hits: tuple[Entity, ...]
+    far: str
+
+    @property
+    def mark(self) -> str:
+        """What tells this meeting from the next one: the rule and the records."""
+        return f"{self.rule}:{','.join(sorted(hit.sides[self.far].record for hit in self.hits))}"
 
 
 def counterparts(
@@ -98,8 +116,21 @@ def counterparts(
 ) -> Meeting | None:
     """Who may be meant at the other vendor, by the rules in their order; None when it is nobody.
 
-    `parts` are the records that this one joins, as the other vendor names them.
+    `parts` are the records that this one joins, as the other vendor names them. Who is gone, and an operator lets be
+    gone, is not meant.
     """
+    left = tuple(candidates)
+    while (meeting := _meeting(entity, left, options, parts)) is not None:
+        gone = {hit.id for hit in meeting.hits if hit.sides[meeting.far].gone is not None}
+        if not gone or not waived(entity, gone_mark(meeting.mark)):
+            return meeting
+        left = tuple(candidate for candidate in left if candidate.id not in gone)
+    return None
+
+
+def _meeting(
+    entity: Entity, candidates: Iterable[Entity], options: Options, parts: Mapping[str, str] | None
+) -> Meeting | None:
     [(vendor, side)] = entity.sides.items()
     far = other(vendor)
     keys = far_keys(entity, options, parts)
@@ -119,7 +150,7 @@ def counterparts(
             and not (rule in APART and _contradicts(side, candidate.sides[far], rule, options))
         )
         if hits:
-            return Meeting(rule, next(iter(ours)), hits)
+            return Meeting(rule, next(iter(ours)), hits, far)
     return None
 
 
@@ -134,31 +165,53 @@ def far_keys(entity: Entity, options: Options, parts: Mapping[str, str] | None =
 
 
 def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Plan:
-    """Link with the only candidate, if it is free and nothing contradicts."""
-    far, rule, hits = other(vendor), meeting.rule, meeting.hits
+    """Link with the only candidate, if it is free and nothing contradicts, or an operator said that nothing does."""
+    far, rule, hits, mark = meeting.far, meeting.rule, meeting.hits, meeting.mark
     if rule == "note":  # notes of one text on one record pair in any order
         return _link(entity, vendor, min(hits, key=lambda hit: hit.seen), rule, meeting.key)
-    mark = f"{rule}:{','.join(sorted(c.sides[far].record for c in hits))}"
     if any(c.busy() or c.sides[far].need is not None for c in hits):
         return Plan(wait_for=tuple(c.id for c in hits))
-    if any(c.tombstone is not None or c.sides[far].gone is not None for c in hits):
-        why = "its counterpart was removed; link or create by hand"
-        return hold(entity, "tombstone", why, f"{mark}:gone", hits)
+    closed = any(c.tombstone is not None or c.sides[far].gone is not None for c in hits)
+    if closed and not waived(entity, gone_mark(mark)):
+        why = "its counterpart was removed, or unlinked; release it to link or create it anew"
+        return hold(entity, "tombstone", why, gone_mark(mark), hits)
     rivals = _rivals(entity, vendor, meeting, context)
     if len(hits) > 1 or rivals:
         why = f"several records share its {rule}; link one by hand"
         return hold(entity, "ambiguous", why, mark, (*hits, *rivals))
     [hit] = hits
-    if len(hit.sides) == 2:
+    if linked(hit):
         return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", hits)
-    if _contradicts(entity.sides[vendor], hit.sides[far], rule, context.options):
-        return hold(entity, "contradiction", f"same {rule}, but another {WEAK[rule]}", f"{mark}:other", hits)
+    doubt = _doubt(entity, vendor, hit, meeting, context)
+    if doubt is not None and not waived(entity, doubt.fingerprint):
+        return hold(entity, doubt.reason, doubt.detail, doubt.fingerprint, hits)
+    return _link(entity, vendor, hit, OPERATOR if closed or doubt is not None else rule, meeting.key)
+
+
+def linked(entity: Entity) -> bool:
+    """Whether it has a live link."""
+    return len(entity.sides) == 2 and entity.tombstone is None
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Why the only candidate may be another one all the same."""
+
+    reason: str
+    detail: str
+    fingerprint: str
+
+
+def _doubt(entity: Entity, vendor: str, hit: Entity, meeting: Meeting, context: Context) -> Doubt | None:
+    rule, mark = meeting.rule, meeting.mark
+    if _contradicts(entity.sides[vendor], hit.sides[meeting.far], rule, context.options):
+        detail = f"same {rule}, but another {WEAK[rule]}; release it if they are the same"
+        return Doubt("contradiction", detail, f"{mark}:other")
     if rule == "name":
-        why = "a company of the same name is there; link it by hand, or give both their numbers"
-        return hold(entity, "similar_name", why, mark, hits)
+        detail = "a company of the same name is there; release it if they are the same, or give their numbers"
+        return Doubt("similar_name", detail, mark)
     if rule == "name_phone" and context.sync.match_name_phone == "hold":
-        return hold(entity, "name_phone", "same name and phone; confirm the link by hand", mark, hits)
-    return _link(entity, vendor, hit, rule, meeting.key)
+        return Doubt("name_phone", "same name and phone; release it if they are the same", mark)
+    return None
 
 
 def _rivals(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> tuple[Entity, ...]:
@@ -169,6 +222,7 @@ def _rivals(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> 
         if c.id != entity.id
         and c.sides.keys() == {vendor}
         and c.sides[vendor].gone is None
+        and c.tombstone is None
         and meeting.key in keys_of(c.category, vendor, c.sides[vendor], context.options)
     )
 
@@ -182,28 +236,46 @@ def _contradicts(here: Side, there: Side, rule: str, options: Options) -> bool:
 
 
 def _link(entity: Entity, vendor: str, hit: Entity, rule: str, key: str) -> Plan:
-    """The older entity keeps its id; commands that either had not sent yet are taken back."""
-    older, younger = sorted((entity, hit), key=lambda e: (e.seen, e.id))
-    records = {vendor: entity.sides[vendor].record, other(vendor): hit.sides[other(vendor)].record}
-    stops: list[tuple[str, Decision]] = [
-        (e.id, CommandSuperseded(command, "the record was linked"))
-        for e in (entity, hit)
-        for command in sorted(unsent(e))
-    ]
-    link = RecordsLinked(older.id, records[VITEC], records[PROPSTREET], rule, key)
-    return Plan((*stops, *release(entity, "linked"), (older.id, link)), (older, younger))
+    vitec, propstreet = (entity, hit) if vendor == VITEC else (hit, entity)
+    plan = join(vitec, propstreet, rule, key)
+    return Plan((*release(entity, "linked"), *plan.events), plan.basis)
+
+
+def join(vitec: Entity, propstreet: Entity, rule: str, key: str = "", by: str = "") -> Plan:
+    """Link Vitec's record of one entity and Propstreet's of the other. The older one keeps its id.
+
+    Commands that either had not sent yet are taken back. A record whose old link is closed leaves it first.
+    """
+    records = {VITEC: vitec.sides[VITEC].record, PROPSTREET: propstreet.sides[PROPSTREET].record}
+    if vitec.id == propstreet.id:
+        link = RecordsLinked(vitec.id, records[VITEC], records[PROPSTREET], rule, key, by)
+        return Plan(((vitec.id, link),), (vitec,))
+    older, younger = sorted((vitec, propstreet), key=lambda e: (e.seen, e.id))
+    events = [event for each in (older, younger) for event in take_back(each, "the record was linked")]
+    staying, leaving = [], []
+    for each in (older, younger):
+        if len(each.sides) == 1:
+            staying.append(each.id)
+            continue
+        vendor, name = VITEC if each is vitec else PROPSTREET, parted_id(each.category, each.id, each.version)
+        events.append((each.id, RecordsUnlinked(each.id, each.tombstone or "", parted={vendor: name})))
+        leaving.append(name)
+    survivor = (*staying, *leaving)[0]
+    link = RecordsLinked(survivor, records[VITEC], records[PROPSTREET], rule, key, by)
+    return Plan((*events, (survivor, link)), (older, younger))
 
 
 def _start(entity: Entity, vendor: str, side: Side, context: Context, parts: dict[str, str] | None) -> Plan:
     """No candidate: create the record at the other vendor, if that is wanted."""
-    if vendor == PROPSTREET and side.reference is not None and parts is None:
-        detail = "it names a record at Vitec that is not here; remove the reference, or link by hand"
-        return hold(entity, "unknown_reference", detail, f"unknown_reference:{side.reference}")
+    named = side.reference if vendor == PROPSTREET and parts is None else None
+    if named is not None and not disregarded(entity, named):
+        detail = "it names a record at Vitec that is not here; remove the reference, link it, or release it"
+        return hold(entity, "unknown_reference", detail, f"unknown_reference:{named}")
     if not allowed(direction(context.sync, entity.category), other(vendor)):
         return NOTHING
     if vendor == PROPSTREET and entity.category in MET_BY_CONTENT:
         match context.sync.new_from_propstreet:
-            case "hold":
+            case "hold" if not waived(entity, "new"):
                 return hold(entity, "new", "new at Propstreet; release it to create it at Vitec", "new")
             case OnlyTagged(tag=tag) if tag not in side.labels:
                 return NOTHING

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.domain.events import Decision, EntityHeld, EntityReleased
+from daemon.domain.events import CommandSuperseded, Decision, EntityHeld, EntityReleased
 from daemon.domain.settings import Direction, Mode, SyncSettings
 from daemon.domain.streams import PROPSTREET, derived_id, entity_stream, record_stream
 from daemon.mappings.lens import Options
@@ -45,6 +45,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 NOTHING: Final = Plan()
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """What an operator asks for cannot be done now, or not so: why, and what to do instead."""
+
+    why: str
 
 
 def expected(basis: tuple[Entity, ...]) -> dict[str, int]:
@@ -101,6 +107,22 @@ def hold(
     return Plan(((entity.id, held),), (entity, *candidates), waiting)
 
 
+def waived(entity: Entity, fingerprint: str) -> bool:
+    """Whether an operator has said that this cause is none."""
+    return fingerprint in entity.released
+
+
+def disregarded(entity: Entity, reference: str | None) -> bool:
+    """Whether an operator has said that the record at Vitec that Propstreet names does not matter."""
+    marks = (f"unknown_reference:{reference}", gone_mark(f"reference:{reference}"))
+    return reference is not None and any(waived(entity, mark) for mark in marks)
+
+
+def gone_mark(mark: str) -> str:
+    """The fingerprint of the hold of a record whose counterparts were removed."""
+    return f"{mark}:gone"
+
+
 def release(entity: Entity, reason: str) -> tuple[tuple[str, Decision], ...]:
     """Let a held entity go, if it is held."""
     return ((entity.id, EntityReleased(entity.id, reason)),) if entity.hold is not None else ()
@@ -110,3 +132,8 @@ def unsent(entity: Entity) -> set[str]:
     """Every command of an entity that waits or is held."""
     blocked = {block.command for blocks in entity.blocked.values() for block in blocks.values()}
     return blocked | {pending.command for pending in entity.pending.values()}
+
+
+def take_back(entity: Entity, reason: str) -> list[tuple[str, Decision]]:
+    """The end of every command that waits or is held."""
+    return [(entity.id, CommandSuperseded(command, reason)) for command in sorted(unsent(entity))]

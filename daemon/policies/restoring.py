@@ -9,7 +9,7 @@ from daemon.domain.events import ConflictResolved
 from daemon.domain.fields import Value
 from daemon.domain.settings import SyncSettings
 from daemon.domain.streams import VENDORS, derived_id
-from daemon.policies.plan import allowed, direction
+from daemon.policies.plan import Refused, allowed, direction
 from daemon.policies.syncing import OWNERS, RESTORED
 from projections.conflicts import ConflictRow
 from projections.entity import Entity
@@ -24,12 +24,6 @@ class Restored(msgspec.Struct, frozen=True):
 
 class Settled(msgspec.Struct, frozen=True):
     """There is nothing left to do: the value is there, or on its way."""
-
-    why: str
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """It cannot be brought back, and what to do instead."""
 
     why: str
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from daemon.domain.events import (
+    OPERATOR,
     CommandHeld,
     CommandIssued,
     CommandSuperseded,
@@ -19,10 +20,10 @@ from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, other
 from daemon.mappings import lens
 from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.mappings.notes import REVISION
-from daemon.policies.plan import Context, Plan, allowed, command_id, direction
+from daemon.policies.plan import Context, Plan, allowed, command_id, direction, disregarded
 from projections.entity import Base, Blocked, Entity, Override, Pending, Side
-from projections.fold import OBSERVE
 from projections.merge import EQUAL, Same, Verdict, merge, merge_sets, says_nothing, sealable
+from projections.outbox import OBSERVE
 
 SETS: Final = frozenset(("tags",))
 SKEW: Final = timedelta(seconds=30)
@@ -311,10 +312,18 @@ def _holds_of(entity: Entity, target: str, due: dict[str, Want], context: Contex
         for field in sorted(ignored & due.keys() & lens(target, entity.category).probed)
     )
     reference = due.get(REFERENCE)
-    if reference is not None and reference.replaces is not None and entity.rule != "merged":
+    if reference is not None and _names_another(entity, reference):
         detail = "the Propstreet record names another one at Vitec; correct the reference there"
         return (*holds, Hold(REFERENCE, "not_writable", detail))
     return holds
+
+
+def _names_another(entity: Entity, reference: Want) -> bool:
+    """Whether Propstreet's record refers to another one at Vitec, and neither a merge nor an operator explains it."""
+    named = reference.replaces
+    if named is None or entity.rule in ("merged", OPERATOR):
+        return False
+    return not disregarded(entity, str(named))
 
 
 def _held(

@@ -13,6 +13,7 @@ EVENTS: Final = "toveis"
 VIEWS: Final = "toveis_views"
 READS: Final = "toveis_reads"
 POLLS: Final = "toveis_polls"
+RETRIES: Final = "toveis_retries"
 
 Heard = Callable[[str, str], None]
 """heard(channel, tenant)."""
@@ -37,7 +38,7 @@ class Listener:
         connection = await asyncpg.connect(self._dsn, timeout=10)
         try:
             connection.add_termination_listener(lambda _: gone.set())
-            for channel in (EVENTS, VIEWS, READS, POLLS):
+            for channel in (EVENTS, VIEWS, READS, POLLS, RETRIES):
                 await connection.add_listener(channel, self._on_notify)
             await gone.wait()
         finally:

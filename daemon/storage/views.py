@@ -318,7 +318,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 async def held(conn: Connection, tenant: str) -> list[Held]:
-    """The entities that wait for the operator, the longest first."""
+    """The entities that wait for the operator, the longest first, without what an operator has seen to."""
     rows = await conn.fetch(_sql["held"], tenant)
     return [
         Held(row["entity"], row["category"], row["position"], msgspec.json.decode(row["hold"], type=Hold))
@@ -356,6 +356,18 @@ async def commands_in(conn: Connection, tenant: str, states: Sequence[str]) -> l
     """The commands in some states, the oldest first."""
     rows = await conn.fetch(_sql["commands_in"], tenant, list(states))
     return [_commands.decode(row[0]) for row in rows]
+
+
+async def commands_like(conn: Connection, tenant: str, prefix: str, limit: int = 20) -> list[CommandRow]:
+    """The commands whose id begins so; those that have no end yet come first."""
+    rows = await conn.fetch(_sql["commands_like"], tenant, prefix, limit)
+    return [_commands.decode(row[0]) for row in rows]
+
+
+async def entities_like(conn: Connection, tenant: str, prefix: str, limit: int = 20) -> list[Entity]:
+    """The held and the closed entities whose id begins so."""
+    rows = await conn.fetch(_sql["entities_like"], tenant, prefix, limit)
+    return [_entities.decode(row[0]) for row in rows]
 
 
 async def counts(conn: Connection, tenant: str) -> dict[str, int]:

@@ -38,11 +38,20 @@ SELECT records.external_id
  ORDER BY records.external_id
 
 -- name: refused_fields
-SELECT target, category, unnest(fields) AS field FROM commands
- WHERE tenant = $1 AND state = 'held' AND reason = 'not_writable' AND attempts > 0 AND category = ANY ($2::text[])
- UNION
-SELECT target, category, unnest(unconfirmed) FROM commands
- WHERE tenant = $1 AND cardinality(unconfirmed) > 0 AND category = ANY ($2::text[])
+WITH refused AS (
+    SELECT target, category, unnest(fields) AS field, position FROM commands
+     WHERE tenant = $1 AND state IN ('held', 'discarded') AND reason = 'not_writable' AND attempts > 0
+       AND category = ANY ($2::text[])
+     UNION ALL
+    SELECT target, category, unnest(unconfirmed), position FROM commands
+     WHERE tenant = $1 AND cardinality(unconfirmed) > 0 AND category = ANY ($2::text[])
+)
+SELECT DISTINCT target, category, field FROM refused
+ -- what an operator released since is tried once more
+ WHERE NOT EXISTS (SELECT FROM commands AS released
+                    WHERE released.tenant = $1 AND released.state = 'released' AND released.target = refused.target
+                      AND released.category = refused.category AND refused.field = ANY (released.fields)
+                      AND released.position > refused.position)
 
 -- name: leads_of
 SELECT entity FROM leads WHERE tenant = $1 AND (email = $2 OR vitec_id = $3) ORDER BY received_at DESC
@@ -79,6 +88,11 @@ SELECT to_json(commands) FROM commands WHERE tenant = $1 AND state = 'flying' OR
 -- name: commands_in
 SELECT to_json(commands) FROM commands WHERE tenant = $1 AND state = ANY ($2::text[]) ORDER BY issued
 
+-- name: commands_like
+SELECT to_json(commands) FROM commands WHERE tenant = $1 AND starts_with(command, $2)
+ ORDER BY state IN ('pending', 'unknown', 'flying', 'held', 'dead') DESC, issued DESC
+ LIMIT $3
+
 -- name: counts
 SELECT count(*) FILTER (WHERE state IN ('pending', 'unknown', 'flying')) AS pending,
        count(*) FILTER (WHERE state = 'held') AS held,
@@ -100,12 +114,19 @@ SELECT to_json(conflicts) AS lost,
 SELECT to_json(conflicts) FROM conflicts WHERE tenant = $1 AND starts_with(conflict, $2) ORDER BY position LIMIT $3
 
 -- name: held_entities
-SELECT count(*) FROM entities WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL
+SELECT count(*) FROM entities
+ WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL AND state -> 'hold' ->> 'quiet' IS NULL
 
 -- name: held
 SELECT entity, category, position, state -> 'hold' AS hold FROM entities
- WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL
+ WHERE tenant = $1 AND state -> 'hold' ->> 'reason' IS NOT NULL AND state -> 'hold' ->> 'quiet' IS NULL
  ORDER BY (state -> 'hold' ->> 'position')::bigint
+
+-- name: entities_like
+SELECT state FROM entities
+ WHERE tenant = $1 AND starts_with(entity, $2) AND (state ->> 'tombstone' IS NOT NULL OR state ->> 'hold' IS NOT NULL)
+ ORDER BY entity
+ LIMIT $3
 
 -- name: joining
 SELECT entity FROM entities

@@ -114,6 +114,11 @@ def source_of(vendor: str, category: str) -> str:
     return f"{VITEC}:{category}"
 
 
+async def ask_again(conn: Connection, tenant: str) -> None:
+    """Ask every stage to try now what it put off, also with a vendor that refused us."""
+    await conn.execute(_sql["ask_again"], tenant)
+
+
 async def ask_polls(conn: Connection, tenant: str) -> None:
     """Ask the polls to look now."""
     await conn.execute(_sql["ask_polls"], tenant)

@@ -34,5 +34,8 @@ SELECT stream, started, ended, listed, listed_at, read_at FROM reads WHERE tenan
 -- name: ask_polls
 SELECT pg_notify('toveis_polls', $1)
 
+-- name: ask_again
+SELECT pg_notify('toveis_retries', $1)
+
 -- name: tell_views
 SELECT pg_notify('toveis_views', $1)

@@ -23,11 +23,9 @@ from daemon.domain.events import (
     CommandSuperseded,
     CommandUnknown,
     Decision,
-    EntityReleased,
     Event,
     NewEvent,
     Reading,
-    RecordsUnlinked,
     encode,
 )
 from daemon.domain.settings import PropstreetSettings, Secret, SyncSettings, TenantSettings, VitecSettings
@@ -40,6 +38,18 @@ from daemon.domain.streams import (
     entity_stream,
     inbox_stream,
     relation_id,
+)
+from daemon.policies.linking import linked
+from daemon.policies.operating import (
+    Said,
+    Word,
+    discard_command,
+    discard_entity,
+    link,
+    release_command,
+    release_entity,
+    retry_command,
+    unlink,
 )
 from daemon.processor import options_of
 from projections.entity import Entity
@@ -170,6 +180,11 @@ class Annals(Pair):
     def say(self, entity: Entity, *decisions: Decision) -> None:
         """Decisions of ours, or of an operator, about an entity."""
         self.append([self.ours(entity, decision) for decision in decisions])
+
+    def heed(self, said: Said) -> None:
+        """An operator's word goes into the log, unless it was refused."""
+        if isinstance(said, Word):
+            self.carry(said.plan)
 
     def entity_at(self, place: Place) -> Entity | None:
         """The entity of a record, if it was ever seen."""
@@ -409,17 +424,36 @@ def fetched(annals: Annals, place: Place) -> None:
 
 
 def released(annals: Annals, place: Place) -> None:
-    """An operator lets go whoever is held."""
+    """An operator sees to whoever is held: lets go, or wants to hear no more of it."""
     for entity in list(annals.fold.entities.by_id.values()):
         if entity.hold is not None:
-            annals.say(entity, EntityReleased(entity.id, "looked at"))
+            annals.heed((release_entity if annals.chance.random() < 0.7 else discard_entity)(entity, "kari"))
+
+
+def seen_to(annals: Annals, place: Place) -> None:
+    """An operator sees to one write that was refused, is held or waits."""
+    rows = [row for row in annals.fold.commands.values() if row.state in ("held", "dead", "pending")]
+    if rows:
+        row = annals.chance.choice(rows)
+        entity = annals.fold.entities.resolve(row.entity)
+        word = annals.chance.choice((release_command, retry_command, discard_command))
+        if entity is not None:
+            annals.heed(word(entity, row, "kari"))
+            annals.settle(entity.id)
 
 
 def parted(annals: Annals, place: Place) -> None:
-    """Now and then a link is closed by hand."""
+    """Now and then an operator parts two records, and now and then they belong together after all."""
     entity = annals.entity_at(place)
-    if entity is not None and entity.linked is not None and annals.chance.random() < 0.3:
-        annals.say(entity, RecordsUnlinked(entity.id, "by hand", tombstone=True))
+    if entity is None or annals.chance.random() < 0.6:
+        return
+    if linked(entity):
+        annals.heed(unlink(entity, "by hand", "kari"))
+        return
+    rest = [e for e in annals.fold.entities.by_id.values() if e.category == entity.category]
+    there = [e for e in rest if VITEC in e.sides], [e for e in rest if PROPSTREET in e.sides]
+    if all(there):
+        annals.heed(link(annals.chance.choice(there[0]), annals.chance.choice(there[1]), "kari"))
 
 
 def led(annals: Annals, place: Place) -> None:
@@ -437,7 +471,7 @@ def answered(annals: Annals, place: Place) -> None:
 
 CHANCES: Final[Sequence[Callable[[Annals, Place], None]]] = (
     *(polled, polled, polled, notified, notified, pushed, pushed, pushed, answered, answered),
-    *(quarrelled, quarrelled, related, removed, parted, released, merged, led, fetched),
+    *(quarrelled, quarrelled, related, removed, parted, released, seen_to, merged, led, fetched),
 )
 
 

@@ -89,7 +89,17 @@ def test_the_annals_hold_whatever_can_happen() -> None:
     assert moved == {True, False}
     assert linked == set(CATEGORIES)
     assert "classification" in unconfirmed
-    ends = {"pending", "unknown", "succeeded", "failed", "superseded", "held", "dead"}
+    ends = {
+        "pending",
+        "unknown",
+        "succeeded",
+        "failed",
+        "superseded",
+        "held",
+        "dead",
+        "released",
+        "discarded",
+    }
     assert {state for lead, state in states if not lead} >= ends
     assert {state for lead, state in states if lead} >= {"pending", "succeeded", "held", "dead"}
 

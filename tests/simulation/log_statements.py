@@ -305,6 +305,11 @@ def ask_polls(_: Tables, __: str) -> None:
     """Nothing but the notification."""
 
 
+@statement("working.ask_again", tells="toveis_retries")
+def ask_again(_: Tables, __: str) -> None:
+    """Nothing but the notification."""
+
+
 @statement("working.tell_views", tells="toveis_views")
 def tell_views(_: Tables, __: str) -> None:
     """Nothing but the notification."""

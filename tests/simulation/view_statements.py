@@ -81,11 +81,18 @@ def linked_records(t: Tables, tenant: str, category: str, vendor: str) -> Answer
 def refused_fields(t: Tables, tenant: str, categories: Iterable[str]) -> Answers:
     found: dict[tuple[str, str, str], None] = {}
     for category in dict.fromkeys(categories):
-        for row in t.commands.where(tenant=tenant, category=category):
-            refused = row.state == "held" and row.reason == "not_writable" and row.attempts > 0
-            fields = (*(row.fields if refused else ()), *row.unconfirmed)
-            found.update(dict.fromkeys((row.target, category, field) for field in fields))
+        rows = t.commands.where(tenant=tenant, category=category)
+        for row in rows:
+            kept = row.state in ("held", "discarded") and row.reason == "not_writable" and row.attempts > 0
+            fields = {*(row.fields if kept else ()), *row.unconfirmed} - _released_since(rows, row)
+            found.update(dict.fromkeys((row.target, category, field) for field in sorted(fields)))
     return [*found]
+
+
+def _released_since(rows: Iterable[Row], refused: Row) -> set[str]:
+    """The fields that an operator wants tried once more."""
+    released = (row for row in rows if row.state == "released" and row.target == refused.target)
+    return {field for row in released if row.position > refused.position for field in row.fields}
 
 
 @statement("views.leads_of", "entity")
@@ -155,6 +162,22 @@ def flying_commands(t: Tables, tenant: str) -> Answers:
 @statement("views.commands_in", "to_json")
 def commands_in(t: Tables, tenant: str, wanted: Iterable[str]) -> Answers:
     return _as_json(sorted(_in_states(t, tenant, wanted), key=attrgetter("issued")))
+
+
+@statement("views.commands_like", "to_json")
+def commands_like(t: Tables, tenant: str, prefix: str, limit: int) -> Answers:
+    rows = [row for row in t.commands.where(tenant=tenant) if row.command.startswith(prefix)]
+    rows.sort(key=lambda row: (row.state not in (*_OPEN, "held", "dead"), -row.issued))
+    return _as_json(rows[:limit])
+
+
+@statement("views.entities_like", "state")
+def entities_like(t: Tables, tenant: str, prefix: str, limit: int) -> Answers:
+    rows = [row for row in t.entities.where(tenant=tenant) if row.entity.startswith(prefix)]
+    rows = [
+        row for row in rows if at(row.state, "tombstone") is not None or at(row.state, "hold") is not None
+    ]
+    return [(row.state,) for row in sorted(rows, key=attrgetter("entity"))[:limit]]
 
 
 @statement("views.counts", "pending held dead")
@@ -302,7 +325,8 @@ def _in_states(t: Tables, tenant: str, wanted: Iterable[str]) -> list[Row]:
 
 
 def _held(t: Tables, tenant: str) -> list[Row]:
-    return [r for r in t.entities.where(tenant=tenant) if at(r.state, "hold", "reason") is not None]
+    rows = [row for row in t.entities.where(tenant=tenant) if at(row.state, "hold", "reason") is not None]
+    return [row for row in rows if at(row.state, "hold", "quiet") is None]
 
 
 def _entity(t: Tables, record: Row, *, linked: bool = False) -> bool:

@@ -44,10 +44,12 @@ from daemon.mappings.lens import REFERENCE, REMOVED, Options, Patch
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
 from daemon.policies.merging import heir_of
-from daemon.policies.plan import Context, Plan, expected
-from daemon.policies.restoring import Refused, Restored, Settled, restore
+from daemon.policies.operating import Said, Word
+from daemon.policies.plan import Context, Plan, Refused, expected
+from daemon.policies.restoring import Restored, Settled, restore
 from daemon.policies.syncing import replaceable, still_due
 from daemon.storage.log import KnownRecord, Read, check, judge
+from projections.commands import CommandRow
 from projections.conflicts import conflict_row
 from projections.entities import keys_of
 from projections.entity import Entity, Pending, Shadow, Side
@@ -554,8 +556,19 @@ class Pair:
         return frozenset(
             (row.target, row.category, field)
             for row in self.fold.commands.values()
-            for field in (*row.unconfirmed, *(row.fields if row.state == "held" else ()))
+            for field in (*row.unconfirmed, *(row.fields if row.state in ("held", "discarded") else ()))
             if row.unconfirmed or row.reason == "not_writable"
+            if not self._released_since(row, field)
+        )
+
+    def _released_since(self, row: CommandRow, field: str) -> bool:
+        """An operator wants such a field tried once more."""
+        return any(
+            each.state == "released"
+            and (each.target, each.category) == (row.target, row.category)
+            and field in each.fields
+            and each.position > row.position
+            for each in self.fold.commands.values()
         )
 
     def _read_since(self, entity: Entity, vendor: str) -> int:
@@ -592,6 +605,14 @@ class Pair:
             items = [self.ours(basis, d, version=version, name=name) for name, d in plan.events]
             self.append(items, expected=expected(plan.basis))
         return [decision for _, decision in plan.events]
+
+    # The operator
+
+    def obey(self, said: Said) -> str:
+        """An operator's word goes into the log; what will follow. Fails when it was refused."""
+        assert isinstance(said, Word), said
+        self.carry(said.plan)
+        return said.then
 
     # Deliver
 

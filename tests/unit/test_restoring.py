@@ -16,7 +16,8 @@ from daemon.domain.events import (
 )
 from daemon.domain.settings import Direction
 from daemon.domain.streams import PROPSTREET, VITEC, other
-from daemon.policies.restoring import Refused, Restored, Settled
+from daemon.policies.plan import Refused
+from daemon.policies.restoring import Restored, Settled
 from daemon.policies.syncing import RESTORED
 from projections.views import Fold
 from tests.unit.pair import OPTIONS, SYNC, TENANT, Pair, Writing, linked
