@@ -17,7 +17,7 @@ from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable
 from daemon.domain.settings import Limits, Settings
-from daemon.incarnation import Keeper
+from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
 from daemon.ingest.http import Receiver
@@ -174,7 +174,7 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
             await appender.start()
             stack.push_async_callback(appender.stop)
             tenants[each.name] = tenant = Tenant(available(each), settings.mode, pool, appender, utc_now)
-            keepers.append(Keeper(tenant, Path(settings.database.data_dir)))
+            keepers.append(Keeper(tenant, MarkFile(Path(settings.database.data_dir), each.name)))
             await keepers[-1].recognise()
             stack.push_async_callback(keepers[-1].close)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))

@@ -36,12 +36,39 @@ NO_LOG: Final = Mark(0, UUID(int=0))
 """The mark that fits no log."""
 
 
+class MarkFile:
+    """The file that a tenant's mark stands in, beside the database and not in it."""
+
+    def __init__(self, data_dir: Path, tenant: str) -> None:
+        self.path = data_dir / "marks" / f"{tenant}.json"
+
+    async def read(self) -> Mark:
+        """The mark that was kept; raises OSError or MsgspecError where there is none that can be read."""
+        text = await asyncio.to_thread(self.path.read_bytes)
+        return NO_LOG if text.strip() == RESTORED_BY_HAND else msgspec.json.decode(text, type=Mark)
+
+    async def write(self, mark: Mark) -> None:
+        """Put the mark in the place of the last one; raises OSError."""
+        await asyncio.to_thread(_write, self.path, encode(mark))
+
+
+def _write(path: Path, text: bytes) -> None:
+    """Write a file whole or not at all: power may fail at any moment."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    with draft.open("wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
 class Keeper(Processor):
     """Keeps the mark of one tenant, at most once a second. Without a place to write it everything else goes on."""
 
-    def __init__(self, tenant: Tenant, data_dir: Path) -> None:
+    def __init__(self, tenant: Tenant, file: MarkFile) -> None:
         super().__init__("mark", tenant)
-        self.path = data_dir / "marks" / f"{tenant.name}.json"
+        self._file = file
         self._mark: Mark | None = None
         self._refused = False
 
@@ -51,10 +78,12 @@ class Keeper(Processor):
         Without a readable mark nothing can be said: a first start, or a data_dir that was lost.
         """
         try:
-            mark = await asyncio.to_thread(read, self.path)
+            mark = await self._file.read()
         except (OSError, msgspec.MsgspecError) as error:
             if self.at.appender.head:
-                advice = f"whether the log was restored cannot be said without {self.path}: it is made anew"
+                advice = (
+                    f"whether the log was restored cannot be said without {self._file.path}: it is made anew"
+                )
                 self._log.warning("mark.missing", reason=type(error).__name__, advice=advice)
             return
         if not await self._fits(mark):
@@ -90,7 +119,7 @@ class Keeper(Processor):
         if self._mark is not None and not await self._fits(self._mark):
             raise LogReplaced(f"the log has lost event {self._mark.position}; start toveis anew")
         head = self.at.appender.head
-        if head == (self._mark or NO_LOG).position:
+        if not head or (self._mark is not None and head == self._mark.position and not self._refused):
             return
         async with self.at.connection() as conn:
             event = await log.at(conn, self.tenant, head)
@@ -98,10 +127,11 @@ class Keeper(Processor):
             raise LogReplaced(f"the log has lost event {head}; start toveis anew")
         self._mark = Mark(head, event.event_id)
         try:
-            await asyncio.to_thread(write, self.path, self._mark)
+            await self._file.write(self._mark)
+            self._refused = False
         except OSError as error:
             if not self._refused:
-                advice = f"{self.path} cannot be written: a restored backup would not be recognised"
+                advice = f"{self._file.path} cannot be written: a restored backup would not be recognised"
                 self._log.warning("mark.not_kept", reason=type(error).__name__, advice=advice)
             self._refused = True
 
@@ -110,20 +140,3 @@ class Keeper(Processor):
         async with self.at.connection() as conn:
             event = await log.at(conn, self.tenant, mark.position)
         return event is not None and event.event_id == mark.event
-
-
-def read(path: Path) -> Mark:
-    """The mark that was kept; raises OSError or MsgspecError where there is none that can be read."""
-    text = path.read_bytes()
-    return NO_LOG if text.strip() == RESTORED_BY_HAND else msgspec.json.decode(text, type=Mark)
-
-
-def write(path: Path, mark: Mark) -> None:
-    """Put the mark in the place of the last one, whole: power may fail at any moment."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    with draft.open("wb") as file:
-        file.write(encode(mark))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

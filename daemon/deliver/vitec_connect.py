@@ -68,8 +68,8 @@ class VitecConnectTarget:
         if entity.lead is not None:
             return await lead_to_send(at, entity)
         if entity.category == "note":
-            found = await find_note(at, entity, VITEC, self._notes(pending))
-            return found or Write(lens(VITEC, "note").put(values(pending), None, at.options))
+            there = await find_note(at, entity, VITEC, self._notes(pending))
+            return there or Write(lens(VITEC, "note").put(values(pending), None, at.options))
         if pending.record is None:
             return await self._look_for(at, entity, pending)
         record, side = pending.record, entity.sides[VITEC]

@@ -122,6 +122,7 @@ async def test_a_restored_backup_loses_no_edit_and_doubles_nothing(flow: Up, tmp
             shutil.copytree(backup, database)
 
         await settled(running)
+        await running.settled()
         conn = await running.connect()
         assert await conn.fetchval("SELECT count(*) FROM events WHERE type = $1", LOG_RESTORED) == 1
         # nobody is there twice

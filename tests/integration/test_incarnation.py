@@ -11,7 +11,7 @@ import pytest
 from daemon import telemetry
 from daemon.domain.errors import LogReplaced
 from daemon.domain.events import LOG_RESTORED, LogRestored, decision_of
-from daemon.incarnation import RESTORED_BY_HAND, Keeper, Mark, read, write
+from daemon.incarnation import RESTORED_BY_HAND, Keeper, Mark, MarkFile
 from daemon.processor import Tenant
 from daemon.react import polled
 from daemon.storage import log, rebuild, views, working
@@ -48,7 +48,7 @@ async def cut(dsn: str, upto: int) -> None:
 async def start(dsn: str, place: Path) -> tuple[list[LogRestored], uuid.UUID]:
     """Start anew on a database, and stop again: what the log says of restores, and the mark of its command ids."""
     async with tenant_at(dsn) as tenant:
-        keeper = Keeper(tenant, place)
+        keeper = Keeper(tenant, mark_in(place))
         await keeper.recognise()
         await keeper.close()
         async with tenant.connection() as conn:
@@ -57,19 +57,23 @@ async def start(dsn: str, place: Path) -> tuple[list[LogRestored], uuid.UUID]:
     return [each for each in told if isinstance(each, LogRestored)], incarnation.mark
 
 
+def mark_in(place: Path) -> MarkFile:
+    return MarkFile(place, TENANT)
+
+
 async def filled(tenant: Tenant, place: Path, events: int = 5) -> Keeper:
     """A log with some events, and its mark."""
     await tenant.appender.append([event() for _ in range(events)])
-    keeper = Keeper(tenant, place)
+    keeper = Keeper(tenant, mark_in(place))
     await keeper.tick()
     return keeper
 
 
 async def test_the_mark_names_the_newest_event(tenant: Tenant, database: str, tmp_path: Path) -> None:
-    keeper = await filled(tenant, tmp_path)
+    await filled(tenant, tmp_path)
     newest = (await whole_log(database))[-1]
-    assert read(keeper.path) == Mark(newest.position, newest.event_id)
-    assert keeper.path == tmp_path / "marks" / f"{TENANT}.json"
+    assert await mark_in(tmp_path).read() == Mark(newest.position, newest.event_id)
+    assert mark_in(tmp_path).path == tmp_path / "marks" / f"{TENANT}.json"
 
 
 async def test_the_first_start_is_no_restore(database: str, tmp_path: Path, said: Said) -> None:
@@ -136,8 +140,8 @@ async def test_an_empty_database_in_the_place_of_a_full_one_was_restored_too(
 async def test_an_operator_says_so_where_the_mark_came_out_of_the_backup_too(
     tenant: Tenant, database: str, tmp_path: Path
 ) -> None:
-    keeper = await filled(tenant, tmp_path)
-    keeper.path.write_bytes(RESTORED_BY_HAND + b"\n")
+    await filled(tenant, tmp_path)
+    mark_in(tmp_path).path.write_bytes(RESTORED_BY_HAND + b"\n")
     [restored], _ = await start(database, tmp_path)
     assert restored.known == 0
     assert len((await start(database, tmp_path))[0]) == 1
@@ -147,14 +151,14 @@ async def test_an_operator_says_so_where_the_mark_came_out_of_the_backup_too(
 async def test_without_a_mark_that_can_be_read_nothing_is_said_of_a_restore_but_that(
     tenant: Tenant, database: str, tmp_path: Path, said: Said, text: bytes | None
 ) -> None:
-    keeper = await filled(tenant, tmp_path)
-    keeper.path.unlink()
+    await filled(tenant, tmp_path)
+    mark_in(tmp_path).path.unlink()
     if text is not None:
-        keeper.path.write_bytes(text)
+        mark_in(tmp_path).path.write_bytes(text)
     await cut(database, 3)
     assert (await start(database, tmp_path))[0] == []
     assert said() == ["mark.missing"]
-    assert read(keeper.path).position == 3
+    assert (await mark_in(tmp_path).read()).position == 3
 
 
 async def test_without_a_place_for_the_mark_everything_else_goes_on(
@@ -173,21 +177,21 @@ async def test_a_log_that_is_replaced_under_a_running_daemon_ends_it(
     tenant: Tenant, database: str, tmp_path: Path
 ) -> None:
     keeper = await filled(tenant, tmp_path)
-    kept = read(keeper.path)
+    kept = await mark_in(tmp_path).read()
     await cut(database, 3)
     with pytest.raises(LogReplaced, match="lost event 5"):
         await keeper.run()
     await keeper.close()
-    assert read(keeper.path) == kept
+    assert await mark_in(tmp_path).read() == kept
 
 
 async def test_a_mark_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    path, mark = tmp_path / "marks" / "oslo.json", Mark(7, uuid.uuid4())
-    write(path, mark)
-    path.with_suffix(".new").write_bytes(b'{"posi')  # the power failed while the next one was written
-    assert read(path) == mark
-    write(path, Mark(8, mark.event))
-    assert read(path).position == 8
+    file, mark = mark_in(tmp_path), Mark(7, uuid.uuid4())
+    await file.write(mark)
+    file.path.with_suffix(".new").write_bytes(b'{"posi')  # the power failed while the next one was written
+    assert await file.read() == mark
+    await file.write(Mark(8, mark.event))
+    assert (await file.read()).position == 8
 
 
 async def test_after_a_restore_the_polls_begin_anew_and_nothing_counts_as_read(
@@ -228,7 +232,7 @@ async def test_every_entity_of_the_live_views_needs_a_read_as_in_a_fresh_fold(
     monkeypatch.setattr(views, "PAGE", size)
     await append_all(tenant.appender, annals(6, 320))
     await catch_up(tenant)
-    await Keeper(tenant, tmp_path).tick()
+    await Keeper(tenant, mark_in(tmp_path)).tick()
     await cut(database, 300)
     async with owner(database) as conn:
         await rebuild.rebuild(conn, {TENANT: OPTIONS})  # the views of the backup
