@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -16,6 +17,7 @@ from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable
 from daemon.domain.settings import Limits, Settings
+from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
 from daemon.ingest.http import Receiver
@@ -162,21 +164,29 @@ WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
 
 @asynccontextmanager
 async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
-    """Everything up, and down again in the right order. The open port comes first: nothing sent to us is lost."""
+    """Everything up, and down again in the right order. The open port comes first: nothing sent to us is lost.
+
+    Only which log this is must be known before that.
+    """
     async with AsyncExitStack() as stack:
         pool = await open_pool(dsn, size=6 + 4 * len(settings.tenants))
         stack.push_async_callback(pool.close)
-        tenants = {}
+        tenants: dict[str, Tenant] = {}
+        keepers: list[Keeper] = []
         for each in settings.tenants:
             appender = Appender(pool, each.name, clock=utc_now)
             await appender.start()
             stack.push_async_callback(appender.stop)
-            tenants[each.name] = Tenant(available(each), settings.mode, pool, appender, utc_now)
+            tenants[each.name] = tenant = Tenant(available(each), settings.mode, pool, appender, utc_now)
+            keepers.append(Keeper(tenant, MarkFile(Path(settings.database.data_dir), each.name)))
+            await keepers[-1].recognise()
+            stack.push_async_callback(keepers[-1].close)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         vendors = {name: Vendors(tenant, session) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
         await _refold(settings, dsn)
-        daemon = Daemon([s for name, tenant in tenants.items() for s in stages(tenant, vendors[name])])
+        services = [s for name, tenant in tenants.items() for s in stages(tenant, vendors[name])]
+        daemon = Daemon([*services, *keepers])
         daemon.port = port
         listening = asyncio.create_task(Listener(dsn, daemon.heard).run())
         stack.callback(listening.cancel)

@@ -1,7 +1,11 @@
 """Stage 2: the projector folds events into the views, a page in one transaction with its checkpoint."""
 
+from collections.abc import Sequence
+
+from daemon.domain.events import LOG_RESTORED, Event
 from daemon.processor import Polite, Tenant
 from daemon.storage import log, views, working
+from daemon.storage.connection import Connection
 from daemon.storage.rebuild import digest_of
 from projections.views import Fold
 
@@ -21,16 +25,38 @@ class Projector(Polite):
         async with self.at.connection() as conn:
             seen = await views.mark(conn)
             before = await views.position(conn, self.tenant)
-            events = await log.page(conn, self.tenant, before, PAGE)
-            if not events:
+            page = await log.page(conn, self.tenant, before, PAGE)
+            if not page:
                 return False
-            fold = Fold(self.tenant, self.at.options)
-            await views.load(conn, fold, events)
-            fold.evolve(events)
-            change = fold.change()
-            async with conn.transaction():
-                await views.advance(
-                    conn, self.tenant, change, before, events[-1].position, self._digest, seen
-                )
-                await working.tell_views(conn, self.tenant)
-        return len(events) == PAGE
+            events = _apart(page)
+            if events[0].type == LOG_RESTORED:
+                await self._restore(conn, events[0], before, seen)
+            else:
+                await self._advance(conn, events, before, seen)
+        return len(page) == PAGE or len(events) < len(page)
+
+    async def _advance(self, conn: Connection, events: Sequence[Event], before: int, seen: int) -> None:
+        fold = Fold(self.tenant, self.at.options)
+        await views.load(conn, fold, events)
+        fold.evolve(events)
+        change = fold.change()
+        async with conn.transaction():
+            await views.advance(conn, self.tenant, change, before, events[-1].position, self._digest, seen)
+            await working.tell_views(conn, self.tenant)
+
+    async def _restore(self, conn: Connection, event: Event, before: int, seen: int) -> None:
+        """Every entity must be read again: many rows, but never many at hand."""
+        async with conn.transaction():
+            await views.claim(conn, self.tenant, before, seen)
+            async for change in views.restored(conn, self.tenant, self.at.options, event):
+                await views.apply(conn, self.tenant, change)
+            await views.set_progress(conn, self.tenant, event.position, self._digest)
+            await working.tell_views(conn, self.tenant)
+
+
+def _apart(page: Sequence[Event]) -> Sequence[Event]:
+    """The events of a page that are folded together: up to one that touches every entity, or that one alone."""
+    for place, event in enumerate(page):
+        if event.type == LOG_RESTORED:
+            return page[: place or 1]
+    return page

@@ -8,7 +8,7 @@ from itertools import islice
 from uuid import UUID
 
 from daemon.domain.errors import WrongExpectedVersion
-from daemon.domain.events import Event
+from daemon.domain.events import LOG_RESTORED, Event
 from daemon.domain.streams import (
     CATEGORIES,
     VENDORS,
@@ -53,9 +53,12 @@ class Reactor(Polite):
         self._waiting: dict[str, set[str]] = defaultdict(set)
 
     async def start(self) -> None:
-        """Learn the mark of this database."""
+        """Learn the mark of this log. After a restore nothing is decided before the views know of it."""
         async with self.at.connection() as conn:
-            self._incarnation = await log.incarnation(conn)
+            incarnation = await log.incarnation(conn, self.tenant)
+            while await views.position(conn, self.tenant) < incarnation.since:  # noqa: ASYNC110 - another stage's
+                await asyncio.sleep(0.02)
+        self._incarnation = incarnation.mark
 
     async def tick(self) -> bool:
         """Decide for the entities of the next page of events, and for those that a poll, or the start, may settle.
@@ -70,6 +73,8 @@ class Reactor(Polite):
             events = [e for e in await log.page(conn, self.tenant, after, PAGE) if e.position <= upto]
             cursors = await working.cursors(conn, self.tenant)
             touched = await self._touched(conn, events)
+            if any(event.type == LOG_RESTORED for event in events):
+                touched |= set(await views.waiting_leads(conn, self.tenant))
             woken = {name for one in touched for name in self._waiting.get(one, ())}
             for name in (
                 *await self._settled_by_polls(conn, cursors),
@@ -281,4 +286,4 @@ class Reactor(Polite):
 def polled(cursors: dict[str, Cursor], category: str) -> bool:
     """The first poll of both vendors is complete: nothing is created before everything was seen."""
     found = [cursors.get(source_of(vendor, category)) for vendor in VENDORS]
-    return all(cursor is not None and cursor.complete is not None for cursor in found)
+    return all(cursor is not None and cursor.whole() for cursor in found)

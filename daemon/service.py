@@ -8,6 +8,7 @@ from daemon.domain.errors import (
     AccessDenied,
     CheckpointMoved,
     DatabaseUnreachable,
+    LogReplaced,
     UnknownEventError,
     VendorError,
 )
@@ -57,7 +58,7 @@ class Service(ABC):
         self.wake.set()
 
     async def run(self) -> None:
-        """Tick until stopped. Only an event that this program does not know ends it with an error."""
+        """Tick until stopped. Only a log that is not ours to read ends it with an error."""
         started = False
         while not self._stop.is_set():
             try:
@@ -70,7 +71,7 @@ class Service(ABC):
                 more = await self.tick()
                 self.took = asyncio.get_running_loop().time() - began
                 self.failures = 0
-            except UnknownEventError:
+            except (UnknownEventError, LogReplaced):
                 raise
             except AccessDenied as error:
                 await self._rest(type(error).__name__, self.closed_for)

@@ -129,6 +129,16 @@ def evolve(tenant: str, rows: dict[str, CommandRow], event: Event) -> str | None
     return None
 
 
+def forget(rows: dict[str, CommandRow], position: int) -> set[str]:
+    """The log was restored: every open command may have come to an end that nobody remembers; their ids."""
+    open_ = {row.command for row in rows.values() if row.state in OPEN}
+    for command in open_:
+        rows[command] = msgspec.structs.replace(
+            rows[command], state="superseded", position=position, due_at=None, reason="the log was restored"
+        )
+    return open_
+
+
 Outcome = (
     CommandAttempted
     | CommandSucceeded

@@ -108,7 +108,8 @@ class Side(msgspec.Struct, omit_defaults=True):
     doubt: dict[str, int] = {}
     attempts: list[Attempt] = []
     kept: list[Push] = []
-    restored: bool = False
+    restored: int | None = None
+    """The event that says that the log was restored, until a read that began after it."""
     gone: int | None = None
     evidence: str | None = None
     reference: str | None = None
@@ -182,6 +183,8 @@ class Lead(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str | None = None
     sent: str | None = None
     """Vitec's id of it, or "" where Vitec gave none; None until it was sent."""
+    restored: bool = False
+    """The log was restored while it waited: nobody knows whether it was sent meanwhile."""
 
 
 class Entity(msgspec.Struct, omit_defaults=True):

@@ -9,6 +9,7 @@ import msgspec
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
     LEAD_RECEIVED,
+    LOG_RESTORED,
     NOTIFIED,
     OBSERVED,
     OPERATOR,
@@ -52,7 +53,7 @@ from projections.entity import (
     Shadow,
     Side,
 )
-from projections.merge import Observation, Rules, observe, release_kept
+from projections.merge import Observation, Rules, lose_track, observe, release_kept
 
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
@@ -157,6 +158,10 @@ class Entities:
                 self._evolve_record(event, *names)
         elif event.type == LEAD_RECEIVED:
             self._receive(event)
+        elif event.type == LOG_RESTORED:
+            for entity in self.by_id.values():
+                lose_track(entity, event.position, event.recorded_at)
+                self._touch(entity, event)
         elif event.type not in (OBSERVED, NOTIFIED):
             self._evolve_entity(event, decision_of(event))
 
@@ -180,17 +185,19 @@ class Entities:
             overrides.end_overtaken(entity)
 
     def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
-        side.first = side.first and reading.first
         side.kind = reading.kind or side.kind
         if reading.parts is not None and not side.parts:
             side.parts = reading.parts
         rules = self.rules(vendor, entity.category)
+        asked = side.restored is not None and reading.started is not None  # a read that no change has caused
+        side.first = side.first and (reading.first or asked)
         try:
             content = lens(vendor, entity.category).get(payload_of(event, reading), self.options)
         except UntranslatablePayload:
             side.unreadable = event.position
             return
         side.unreadable = None
+        side.first = side.first and not (asked and self._differs(side, content))
         if reading.command is not None:
             _land_creation(entity, vendor, side, reading.command)
         accepted = side.head.event
@@ -200,6 +207,14 @@ class Entities:
             if content.parts:
                 side.parts = {**side.parts, **content.parts}  # what a notification told besides stays
             side.into = None  # it is there, so it was not merged away
+
+    def _differs(self, side: Side, content: Content) -> bool:
+        """Whether a record is another than it was when it was last accepted."""
+        held = side.shadow
+        return content.etag != side.head.etag or any(
+            field not in held or not self.same(field, value, held[field].value)
+            for field, value in content.fields.items()
+        )
 
     def _receive(self, event: Event) -> None:
         """A lead is an entity without sides: one command brings it to Vitec."""
@@ -345,7 +360,7 @@ class Entities:
 
     def _remove(self, event: Event, entity: Entity, side: Side, removed: RecordRemoved) -> None:
         """The record is gone; where the settings give that a meaning, it reads as an edit instead."""
-        side.need, side.evidence = None, removed.evidence
+        side.need, side.restored, side.evidence = None, None, removed.evidence
         vendor = next(name for name, each in entity.sides.items() if each is side)
         reads_as = lens(vendor, entity.category).when_gone(self.options)
         if not reads_as or removed.evidence == "removed_by_us":

@@ -76,13 +76,14 @@ def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
 
 def _push_is_doubtful(side: Side, o: Observation) -> bool:
     late = o.time is None or (side.head.time is not None and o.time <= side.head.time)
-    return late or side.restored or any(a.state == "open" for a in side.attempts)
+    return late or side.restored is not None or any(a.state == "open" for a in side.attempts)
 
 
 def _read_overlaps(side: Side, o: Observation, started: int) -> bool:
     return (
         o.verdict != ACCEPTED
         or started < side.head.ended
+        or (side.restored is not None and started < side.restored)
         or any(a.state == "open" and started < a.unknown for a in side.attempts)
     )
 
@@ -90,8 +91,8 @@ def _read_overlaps(side: Side, o: Observation, started: int) -> bool:
 def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tuple[str, ...]) -> None:
     """Bring every field of the observation into the shadow, as the rules say."""
     time = _since(side, o)
-    moved = side.restored and (not rules.etags or o.etag != side.head.etag)
-    side.restored = False
+    moved = side.restored is not None and (not rules.etags or o.etag != side.head.etag)
+    side.restored = None
     if side.gone is not None and not o.removed and not entity.apart:
         entity.tombstone = None  # seen again after a false removal: the same link, with its base
     side.gone = o.position if o.removed else None
@@ -118,10 +119,15 @@ def _accept_field(
     suspects: list[Attempt],
 ) -> None:
     present = side.shadow.get(field)
-    if moved or present is None:
+    if present is None:
         side.shadow[field] = Shadow(value, time, o.position)
         return
     new = not rules.same(field, value, present.value)
+    if (
+        moved
+    ):  # perhaps edited in the time that the log forgot; only another value proves it, and is that young
+        side.shadow[field] = Shadow(value, time if new else present.since, o.position)
+        return
     for attempt in suspects:
         want = attempt.want.get(field)
         if want is None or not rules.kept(field, want.value, value):
@@ -225,6 +231,22 @@ def release_kept(entity: Entity, side: Side, rules: Rules) -> None:
             ),
             rules,
         )
+
+
+def lose_track(entity: Entity, position: int, at: datetime) -> None:
+    """The log forgot what followed: both sides must be read, and whatever was due may have been sent meanwhile.
+
+    Only open attempts are kept: what else was due is decided anew, from what the reads find.
+    """
+    entity.pending.clear()
+    entity.creating.clear()
+    if entity.lead is not None and entity.lead.sent is None:
+        entity.lead = msgspec.structs.replace(entity.lead, restored=True)
+    for side in entity.sides.values():
+        for attempt in side.attempts:
+            if attempt.state == "flying":
+                lose_sight(side, attempt, position, at)
+        side.restored = side.need = position
 
 
 def lose_sight(side: Side, attempt: Attempt, position: int, at: datetime) -> None:

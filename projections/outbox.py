@@ -22,6 +22,8 @@ def block(entity: Entity, held: CommandHeld) -> None:
     blocked = entity.blocked.setdefault(held.target, {})
     for field, want in held.want.items():
         blocked[field] = Blocked(held.command, want.cause, observed=held.reason == OBSERVE)
+    if entity.lead is not None:  # from here on the operator knows better
+        entity.lead = msgspec.structs.replace(entity.lead, restored=False)
 
 
 def block_pending(entity: Entity, command: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.domain.events import Event
+from daemon.domain.events import LOG_RESTORED, Event
 from daemon.mappings.lens import Options
 from projections import commands, conflicts
 from projections.commands import CommandRow
@@ -88,6 +88,8 @@ class Fold:
             command = commands.evolve(self.tenant, self.commands, event)
             if command is not None:
                 self._commands.add(command)
+            if event.type == LOG_RESTORED:
+                self._commands |= commands.forget(self.commands, event.position)
             row = conflicts.conflict_row(self.tenant, event)
             if row is not None:
                 self._conflicts[row.conflict] = row

@@ -43,7 +43,7 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
         },
         "capabilities": msgspec.to_builtins(CAPABILITIES[tenant.vitec.product]),
         "sources": {
-            source: {"looked_at": cursor.looked_at, "complete": cursor.complete is not None}
+            source: {"looked_at": cursor.looked_at, "complete": cursor.whole()}
             for source, cursor in cursors.items()
         },
     }

@@ -38,7 +38,7 @@ from daemon.domain.events import (
 )
 from daemon.domain.streams import LEAD, entity_stream
 from daemon.mappings import lens
-from daemon.policies.linking import MET_BY_CONTENT, counterparts
+from daemon.policies.linking import MET_BY_CONTENT, counterparts, far_keys
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
 from daemon.processor import Processor, Tenant
@@ -46,7 +46,6 @@ from daemon.storage import log, views, working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection, snapshot
 from projections.commands import CommandRow
-from projections.entities import keys_of
 from projections.entity import Entity, Pending
 
 AT_ONCE: Final = 16
@@ -193,8 +192,8 @@ class Deliverer(Processor):
         """Look, check that it is still due, attempt, write, and append the outcome."""
         async with self.at.connection() as conn, snapshot(conn):
             entity = await views.resolve(conn, self.tenant, command.entity)
-            met = entity is not None and await self._met(conn, entity)
-        pending = entity.pending.get(command.target) if entity is not None else None
+            pending = entity.pending.get(command.target) if entity is not None else None
+            met = entity is not None and pending is not None and await self._met(conn, entity, pending)
         if entity is None or pending is None or pending.command != command.command:
             self._seen[command.command] = command.position  # a newer decision is on its way
         elif pending.state == "unknown":
@@ -249,13 +248,12 @@ class Deliverer(Processor):
         wait = timedelta(seconds=retry.pause(failure.count, self.at.chance.random()))
         return self._resting.setdefault(command.command, failure.at + wait) <= self.at.clock()
 
-    async def _met(self, conn: Connection, entity: Entity) -> bool:
-        if len(entity.sides) != 1 or entity.category not in MET_BY_CONTENT:
+    async def _met(self, conn: Connection, entity: Entity, pending: Pending) -> bool:
+        if len(entity.sides) != 1 or entity.category not in MET_BY_CONTENT | {"note"}:
             return False
-        [(vendor, side)] = entity.sides.items()
-        keys = keys_of(entity.category, vendor, side, self.at.options)
+        keys = far_keys(entity, self.at.options, pending.parts)
         candidates = await views.with_keys(conn, self.tenant, entity.category, keys)
-        return counterparts(entity, candidates, self.at.options) is not None
+        return counterparts(entity, candidates, self.at.options, pending.parts) is not None
 
     async def _attempt(
         self, entity: Entity, pending: Pending, command: CommandRow, target: Target, write: Write

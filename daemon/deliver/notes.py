@@ -113,16 +113,23 @@ async def write_note(
     return Landed(record, read, (link_of(at, entity, pair[VITEC], pair[PROPSTREET]),))
 
 
-async def look_up_note(at: Tenant, entity: Entity, vendor: Vendor, notes: Notes) -> Met | Stuck:
-    """Whether a note whose outcome is unknown is there: one of its text that belongs to no other."""
+async def find_note(
+    at: Tenant, entity: Entity, vendor: Vendor, notes: Notes, *, known: bool = False
+) -> Met | None:
+    """A note of its text that we have never seen, or with `known` one that belongs to no other."""
     started = at.appender.head
     for record, payload in (await notes.alike(at)).items():
         async with at.connection() as conn:
             owner = await views.entity_of_record(conn, at.name, "note", vendor, record)
-        if owner is None or len(owner.sides) == 1:
+        if owner is None or (known and len(owner.sides) == 1):
             read = read_of(at, entity, vendor, record, payload, Reading(via="fetch", started=started))
             return Met("the note is there", (read,))
-    return Stuck(
+    return None
+
+
+async def look_up_note(at: Tenant, entity: Entity, vendor: Vendor, notes: Notes) -> Met | Stuck:
+    """Whether a note whose outcome is unknown is there."""
+    return await find_note(at, entity, vendor, notes, known=True) or Stuck(
         "unknown_outcome",
         "it may be there in another form, and would be added twice; look before it is released",
     )

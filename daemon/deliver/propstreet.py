@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from daemon.deliver.notes import look_up_note, propstreet_notes, write_note
+from daemon.deliver.notes import PropstreetNotes, find_note, look_up_note, propstreet_notes, write_note
 from daemon.deliver.target import (
     Landed,
     Met,
@@ -40,7 +40,7 @@ class PropstreetTarget:
         self._client = client
 
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
-        """Work the values into the record as it was decided on; a create looks for the reference first."""
+        """Work the values into the record as it was decided on; a create looks for the reference, or the text, first."""
         if REMOVED in pending.want:
             return Write(Patch({}))
         mapping = lens(PROPSTREET, entity.category)
@@ -55,14 +55,18 @@ class PropstreetTarget:
     async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
         """Look for the record by its reference, a note by its text."""
         if entity.category == "note":
-            notes = await propstreet_notes(
-                at, self._client, pending.parts or {}, str(values(pending)["text"])
-            )
-            return await look_up_note(at, entity, PROPSTREET, notes)
+            return await look_up_note(at, entity, PROPSTREET, await self._notes(at, pending))
         found = await self._look_for(at, entity, pending)
         return found if isinstance(found, Met) else None
 
+    async def _notes(self, at: Tenant, pending: Pending) -> PropstreetNotes:
+        return await propstreet_notes(at, self._client, pending.parts or {}, str(values(pending)["text"]))
+
     async def _look_for(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Met:
+        if entity.category == "note" and (
+            found := await find_note(at, entity, PROPSTREET, await self._notes(at, pending))
+        ):
+            return found
         started = at.appender.head
         payload = await self._find(at, entity, pending)
         if payload is not None:
@@ -129,7 +133,7 @@ class PropstreetTarget:
 
     async def _add_note(self, at: Tenant, entity: Entity, pending: Pending) -> Landed:
         """Its Idempotency-Key is that of Vitec's note, so that it is there once (N13)."""
-        notes = await propstreet_notes(at, self._client, pending.parts or {}, str(values(pending)["text"]))
+        notes = await self._notes(at, pending)
         key = str(derived_id(at.name, "note", entity.sides[VITEC].record))
         return await write_note(at, entity, PROPSTREET, pending, notes, notes.add(key))
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from daemon.deliver.leads import lead_to_send, send_lead
-from daemon.deliver.notes import VitecNotes, look_up_note, write_note
+from daemon.deliver.notes import VitecNotes, find_note, look_up_note, write_note
 from daemon.deliver.target import (
     Landed,
     Met,
@@ -68,7 +68,8 @@ class VitecConnectTarget:
         if entity.lead is not None:
             return await lead_to_send(at, entity)
         if entity.category == "note":
-            return Write(lens(VITEC, "note").put(values(pending), None, at.options))
+            there = await find_note(at, entity, VITEC, self._notes(pending))
+            return there or Write(lens(VITEC, "note").put(values(pending), None, at.options))
         if pending.record is None:
             return await self._look_for(at, entity, pending)
         record, side = pending.record, entity.sides[VITEC]

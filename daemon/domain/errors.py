@@ -55,6 +55,10 @@ class CheckpointMoved(StorageError):
     """Another processor moved this checkpoint. Stop: the tenant belongs to somebody else now."""
 
 
+class LogReplaced(StorageError):
+    """The log lacks an event that this process has seen in it: an older one took its place. Stop; a new start sees to it."""
+
+
 class VendorError(ToveisError):
     """A call to a vendor did not give what was asked. `status` is the HTTP status, or None without an answer."""
 

@@ -279,6 +279,16 @@ class CommandHeld(Decision, frozen=True):
     detail: str
 
 
+class LogRestored(Decision, frozen=True):
+    """The log is older than what this daemon knew of it: a backup was restored, and what followed is forgotten.
+
+    `mark` is the database's incarnation from now on. `known` is how far the log had come; 0 when nobody can say.
+    """
+
+    mark: uuid.UUID
+    known: int
+
+
 class EntityHeld(Decision, frozen=True):
     """The entity waits for the operator. `fingerprint` tells one cause from the next; `candidates` are records."""
 
@@ -353,11 +363,13 @@ DECISIONS: Final[dict[str, type[Decision]]] = {
         EntityHeld,
         EntityReleased,
         HoldDiscarded,
+        LogRestored,
     )
 }
 OBSERVED: Final = "RecordObserved"
 NOTIFIED: Final = "NotificationReceived"
 LEAD_RECEIVED: Final = "LeadReceived"
+LOG_RESTORED: Final = LogRestored.__name__
 TYPES: Final = frozenset(DECISIONS) | {OBSERVED, NOTIFIED, LEAD_RECEIVED}
 
 _decoders: Final = {name: msgspec.json.Decoder(kind) for name, kind in DECISIONS.items()}

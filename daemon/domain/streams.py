@@ -48,6 +48,10 @@ def inbox_stream(vendor: str) -> str:
     return f"inbox:{vendor}"
 
 
+LOG_STREAM: Final = "log:restored"
+"""The stream of what happened to the log itself."""
+
+
 def parse_record_stream(stream: str) -> tuple[str, str, str] | None:
     """(category, vendor, external id) of a record's stream; None for every other stream."""
     parts = stream.split(":", 2)

@@ -25,7 +25,7 @@ from daemon.domain.events import (
     Reading,
     encode,
 )
-from daemon.domain.streams import derived_id
+from daemon.domain.streams import LOG_STREAM, derived_id
 from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
 
@@ -248,10 +248,19 @@ async def tenants(conn: Connection) -> list[str]:
     return [row["tenant"] for row in await conn.fetch(_sql["tenants"])]
 
 
-async def incarnation(conn: Connection) -> uuid.UUID:
-    """The random mark of this database."""
-    mark: uuid.UUID = await conn.fetchval(_sql["incarnation"])
-    return mark
+class Incarnation(msgspec.Struct, frozen=True):
+    """The random mark that tells this log from others of the same beginning, and the event since which it holds."""
+
+    mark: uuid.UUID
+    since: int = 0
+
+
+async def incarnation(conn: Connection, tenant: str) -> Incarnation:
+    """The mark of the newest LogRestored; the database's own before any."""
+    restored = await conn.fetchrow(_sql["restored"], tenant, LOG_STREAM)
+    return (
+        Incarnation(await conn.fetchval(_sql["incarnation"])) if restored is None else Incarnation(*restored)
+    )
 
 
 def event_of(row: "asyncpg.Record") -> Event:

@@ -75,3 +75,9 @@ SELECT DISTINCT tenant FROM events ORDER BY tenant
 
 -- name: incarnation
 SELECT mark FROM incarnation
+
+-- name: restored
+SELECT (data ->> 'mark')::uuid AS mark, position AS since FROM events
+ WHERE tenant = $1 AND stream = $2
+ ORDER BY version DESC
+ LIMIT 1

@@ -1,6 +1,6 @@
 """The views in the database: load what a page of events names, write what the fold changed, read what a stage asks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,10 +9,11 @@ import msgspec
 from daemon.domain.errors import CheckpointMoved
 from daemon.domain.events import Event, RecordsLinked, RecordsMerged, decision_of, known
 from daemon.domain.streams import PROPSTREET, VITEC, parse_record_stream
+from daemon.mappings.lens import Options
 from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
+from projections.commands import OPEN, CommandRow
 from projections.commands import TYPES as COMMAND_TYPES
-from projections.commands import CommandRow
 from projections.conflicts import ConflictRow
 from projections.entity import Entity, Hold
 from projections.views import VIEWS, Change, Fold, Row
@@ -26,6 +27,10 @@ _conflicts: Final = msgspec.json.Decoder(ConflictRow)
 _rows: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     name: msgspec.json.Decoder(kind) for name, kind in VIEWS.items()
 }
+
+
+PAGE: Final = 500
+"""So many entities are at hand when all of them are gone through."""
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -88,6 +93,19 @@ async def load(conn: Connection, fold: Fold, events: Sequence[Event]) -> None:
         row.command: row
         for row in map(_commands.decode, await _column(conn, "commands", fold.tenant, list(names.commands)))
     }
+
+
+async def restored(conn: Connection, tenant: str, options: Options, event: Event) -> AsyncIterator[Change]:
+    """What LogRestored does to the views. It touches every entity, so it is folded alone, a page of them at a time."""
+    fold = Fold(tenant, options)
+    fold.commands = {row.command: row for row in await commands_in(conn, tenant, sorted(OPEN))}
+    last = ""
+    while names := [row["entity"] for row in await conn.fetch(_sql["entity_names"], tenant, last, PAGE)]:
+        for entity in await entities(conn, tenant, names):
+            fold.entities.add(entity)
+        fold.evolve([event])
+        yield fold.change()
+        fold, last = Fold(tenant, options), names[-1]
 
 
 class _Names(msgspec.Struct):
@@ -271,6 +289,11 @@ async def leads_of(
     return [row["entity"] for row in await conn.fetch(_sql["leads_of"], tenant, email, vitec_id)]
 
 
+async def waiting_leads(conn: Connection, tenant: str) -> list[str]:
+    """The leads that were not sent, are not on their way, and are not held."""
+    return [row["entity"] for row in await conn.fetch(_sql["waiting_leads"], tenant)]
+
+
 async def projects_named(conn: Connection, tenant: str, name: str) -> list[Entity]:
     """The projects of this name, without regard to case."""
     rows = await conn.fetch(_sql["projects_named"], tenant, name)
@@ -396,15 +419,25 @@ async def advance(
     `seen` is the `mark` of the views that the page was folded on. Raises CheckpointMoved when they were moved on or
     swapped meanwhile.
     """
+    await claim(conn, tenant, before, seen)
+    await apply(conn, tenant, change)
+    await set_progress(conn, tenant, after, digest)
+
+
+async def claim(conn: Connection, tenant: str, before: int, seen: int) -> None:
+    """Keep every other projector away until the caller's transaction ends; raises CheckpointMoved as `advance` does."""
     held = await conn.fetchval(_progress["lock"], tenant)
     if (held or 0) != before or await mark(conn) != seen:
         raise CheckpointMoved("another projector has moved this tenant's views")
+
+
+async def apply(conn: Connection, tenant: str, change: Change) -> None:
+    """Write a change."""
     for view, keys in change.delete.items():
         if keys:
             await conn.execute(_views[view]["delete"], tenant, keys)
     for view, rows in change.insert.items():
         await write(conn, view, rows)
-    await conn.execute(_progress["write"], tenant, after, digest)
 
 
 async def write(conn: Connection, view: str, rows: Sequence[Row]) -> None:

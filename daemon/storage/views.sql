@@ -10,6 +10,9 @@ SELECT alias, entity FROM aliases WHERE tenant = $1 AND alias = ANY ($2::text[])
 -- name: states
 SELECT state FROM entities WHERE tenant = $1 AND entity = ANY ($2::text[])
 
+-- name: entity_names
+SELECT entity FROM entities WHERE tenant = $1 AND entity > $2 ORDER BY entity LIMIT $3
+
 -- name: commands
 SELECT to_json(commands) FROM commands WHERE tenant = $1 AND command = ANY ($2::text[])
 
@@ -55,6 +58,9 @@ SELECT DISTINCT target, category, field FROM refused
 
 -- name: leads_of
 SELECT entity FROM leads WHERE tenant = $1 AND (email = $2 OR vitec_id = $3) ORDER BY received_at DESC
+
+-- name: waiting_leads
+SELECT entity FROM leads WHERE tenant = $1 AND state = 'waiting'
 
 -- name: projects_named
 SELECT entity FROM projects WHERE tenant = $1 AND lower(name) = lower($2)

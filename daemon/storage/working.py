@@ -18,12 +18,17 @@ so that a second edit under the same stamp is seen too."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far a poll has come. `complete` is the log's head when the newest complete poll was sent; None before any."""
+    """How far a poll has come. `complete` is the log's head when the newest complete poll was sent; None before any,
+    -1 when the log was restored since."""
 
     cursor: str | None
     complete: int | None
     started_at: datetime
     looked_at: datetime | None
+
+    def whole(self) -> bool:
+        """Everything of the source was seen, as far as this log knows."""
+        return self.complete is not None and self.complete >= 0
 
 
 class KnownRead(msgspec.Struct, frozen=True):
@@ -117,6 +122,12 @@ def source_of(vendor: str, category: str) -> str:
 async def ask_again(conn: Connection, tenant: str) -> None:
     """Ask every stage to try now what it put off, also with a vendor that refused us."""
     await conn.execute(_sql["ask_again"], tenant)
+
+
+async def forget(conn: Connection, tenant: str) -> None:
+    """Begin anew to poll and to read, in the transaction that says that the log was restored: nothing counts as read."""
+    await conn.execute(_sql["forget_reads"], tenant)
+    await conn.execute(_sql["forget_cursors"], tenant)
 
 
 async def ask_polls(conn: Connection, tenant: str) -> None:

@@ -31,6 +31,13 @@ SELECT source, cursor, complete, started_at, looked_at FROM cursors
 -- name: reads
 SELECT stream, started, ended, listed, listed_at, read_at FROM reads WHERE tenant = $1 AND stream = ANY ($2::text[])
 
+-- name: forget_reads
+DELETE FROM reads WHERE tenant = $1
+
+-- name: forget_cursors
+UPDATE cursors SET cursor = NULL, complete = CASE WHEN complete IS NOT NULL THEN -1 END, looked_at = NULL
+ WHERE tenant = $1
+
 -- name: ask_polls
 SELECT pg_notify('toveis_polls', $1)
 

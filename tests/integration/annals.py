@@ -33,6 +33,7 @@ from daemon.domain.streams import (
     CATEGORIES,
     LEAD,
     PROPSTREET,
+    VENDORS,
     VITEC,
     derived_id,
     entity_stream,
@@ -461,6 +462,15 @@ def led(annals: Annals, place: Place) -> None:
     annals.take_in(annals.chance.choice(sorted(LEADS)))
 
 
+def restored(annals: Annals, place: Place) -> None:
+    """Now and then the log turns out to be an older one; soon all that needs it is read again, or nearly all."""
+    if annals.chance.random() < 0.15:
+        annals.rewind()
+        for vendor in VENDORS:
+            if annals.chance.random() < 0.8:
+                annals.fetch(vendor)
+
+
 def answered(annals: Annals, place: Place) -> None:
     """What was written at one side is read at the other, so that they may agree."""
     if (entity := annals.entity_at(place)) is not None:
@@ -471,7 +481,7 @@ def answered(annals: Annals, place: Place) -> None:
 
 CHANCES: Final[Sequence[Callable[[Annals, Place], None]]] = (
     *(polled, polled, polled, notified, notified, pushed, pushed, pushed, answered, answered),
-    *(quarrelled, quarrelled, related, removed, parted, released, seen_to, merged, led, fetched),
+    *(quarrelled, quarrelled, related, removed, parted, released, seen_to, merged, led, fetched, restored),
 )
 
 

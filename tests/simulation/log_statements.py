@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from tests.simulation.registry import Answers, Tables, statement
 from tests.simulation.sessions import LockKey
-from tests.simulation.tables import Row
+from tests.simulation.tables import Row, at
 
 # -- locks: what PostgreSQL makes others wait for
 
@@ -174,6 +175,12 @@ def check_log(t: Tables, tenant: str) -> Answers:
     return [*sorted(wrong, key=lambda each: each[1:3])[:100]]
 
 
+@statement("log.restored", "mark since")
+def log_restored(t: Tables, tenant: str, stream: str) -> Answers:
+    newest = t.events.newest(tenant=tenant, stream=stream)
+    return [] if newest is None else [(UUID(at(newest.data, "mark")), newest.position)]
+
+
 def _head(t: Tables, tenant: str) -> int:
     newest = t.events.newest(tenant=tenant)
     return 0 if newest is None else int(newest.position)
@@ -298,6 +305,19 @@ def reads(t: Tables, tenant: str, streams: Iterable[str]) -> Answers:
         for row in found
         if row is not None
     ]
+
+
+@statement("working.forget_reads")
+def forget_reads(t: Tables, tenant: str) -> None:
+    for row in list(t.reads.where(tenant=tenant)):
+        t.reads.delete(row)
+
+
+@statement("working.forget_cursors")
+def forget_cursors(t: Tables, tenant: str) -> None:
+    for row in list(t.cursors.where(tenant=tenant)):
+        complete = None if row.complete is None else -1
+        t.cursors.replace(row, cursor=None, complete=complete, looked_at=None)
 
 
 @statement("working.ask_polls", tells="toveis_polls")

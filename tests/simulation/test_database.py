@@ -4,21 +4,33 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from daemon.domain.events import (
+    LOG_RESTORED,
     CommandAttempted,
     CommandHeld,
     CommandIssued,
     EntityHeld,
+    LogRestored,
     NewEvent,
     Reading,
     encode,
 )
-from daemon.domain.streams import PROPSTREET, VITEC, derived_id, entity_id, entity_stream, parse_record_stream
+from daemon.domain.streams import (
+    LOG_STREAM,
+    PROPSTREET,
+    VITEC,
+    derived_id,
+    entity_id,
+    entity_stream,
+    parse_record_stream,
+)
 from daemon.processor import Tenant
 from daemon.project import Projector
 from daemon.storage import log, rebuild, views, working
@@ -36,6 +48,9 @@ from tests.simulation.tables import schemas
 EVENTS: Final = annals(4)
 ELSEWHERE: Final = "bergen"
 STRANGER: Final = event("contact:vitec:ADR1", b'{"contactId": "ADR1"}')
+RESTORED: Final = event(
+    LOG_STREAM, encode(LogRestored(UUID(int=7), 99)), type=LOG_RESTORED, origin="toveis", meta=None
+)
 LATER: Final = NOON + timedelta(days=30)
 Samples = dict[str, list[tuple[Any, ...]]]
 
@@ -78,7 +93,7 @@ class Told:
         await appender.append([anew(each) for each in EVENTS[:half]])
         version = {EVENTS[0].stream: sum(each.stream == EVENTS[0].stream for each in EVENTS[:half])}
         await appender.append([anew(each) for each in EVENTS[half - 3 :]], expected=version)
-        await other.append([STRANGER])
+        await other.append([STRANGER, RESTORED], also=partial(working.forget, tenant=ELSEWHERE))
         await self._look_around(appender)
         await appender.append(list(_epilogue()))
         for name, each in ((TENANT, appender), (ELSEWHERE, other)):
@@ -170,6 +185,7 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "log.streams": [(TENANT, [*streams[3:30], streams[3]], 20), (TENANT, [], 0)],
         "log.at": [(TENANT, 3), (TENANT, 99999)],
         "log.tenants": [()],
+        "log.restored": [(ELSEWHERE, LOG_STREAM), (TENANT, LOG_STREAM)],
         "working.checkpoint": [(TENANT, "react"), (TENANT, "nobody")],
         "working.cursor": [(TENANT, VITEC), (TENANT, "nobody")],
         "working.cursors": tenants,
@@ -183,6 +199,8 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "views.aliases": [(TENANT, [row["alias"] for row in rows["aliases"]] + names)],
         "views.absorbed": [(TENANT, [row["entity"] for row in rows["aliases"]])],
         "views.states": [(TENANT, names)],
+        "views.entity_names": [(TENANT, "", 7), (TENANT, sorted(entities)[3], 500), ("nowhere", "", 1)],
+        "views.waiting_leads": tenants,
         "views.commands": [(TENANT, [*commands, "nothing", *commands[:2]])],
         "views.entities_with_any_key": [
             (TENANT, category, [key for of, key, _ in keys if of == category]) for category in categories
@@ -329,10 +347,10 @@ async def test_a_copy_goes_its_own_way() -> None:
     async with told.pool.acquire() as conn, backup.pool(Journal()).acquire() as other:
         head = await log.head(conn, TENANT)
         assert await log.head(other, TENANT) == head
-        assert await log.incarnation(other) == await log.incarnation(conn)
+        assert await log.incarnation(other, TENANT) == await log.incarnation(conn, TENANT)
         await log.append(conn, TENANT, [event()], NOON)
         await log.append(other, ELSEWHERE, [event(), event()], NOON)
         assert await log.head(conn, TENANT) == head + 1
         assert await log.head(other, TENANT) == head
-        assert await log.head(conn, ELSEWHERE) == 1
-        assert await log.head(other, ELSEWHERE) == 3
+        assert await log.head(conn, ELSEWHERE) == 2
+        assert await log.head(other, ELSEWHERE) == 4

@@ -32,6 +32,12 @@ def states(t: Tables, tenant: str, names: Iterable[str]) -> Answers:
     return [(row.state,) for row in _each(t, "entities", tenant, names)]
 
 
+@statement("views.entity_names", "entity")
+def entity_names(t: Tables, tenant: str, after: str, limit: int) -> Answers:
+    names = sorted(row.entity for row in t.entities.where(tenant=tenant) if row.entity > after)
+    return [(name,) for name in names[:limit]]
+
+
 @statement("views.commands", "to_json")
 def commands(t: Tables, tenant: str, names: Iterable[str]) -> Answers:
     return _as_json(_each(t, "commands", tenant, names))
@@ -103,6 +109,11 @@ def leads_of(t: Tables, tenant: str, email: str | None, vitec_id: str | None) ->
         if (email is not None and row.email == email) or (vitec_id is not None and row.vitec_id == vitec_id)
     ]
     return [(row.entity,) for row in sorted(rows, key=attrgetter("received_at"), reverse=True)]
+
+
+@statement("views.waiting_leads", "entity")
+def waiting_leads(t: Tables, tenant: str) -> Answers:
+    return [(row.entity,) for row in t.leads.where(tenant=tenant, state="waiting")]
 
 
 @statement("views.projects_named", "entity")

@@ -17,6 +17,7 @@ from daemon.deliver.deliverer import held_of
 from daemon.deliver.target import Met, Stuck, ready
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
+    LOG_RESTORED,
     SCHEMA_VERSION,
     CommandAttempted,
     CommandDeadLettered,
@@ -28,6 +29,7 @@ from daemon.domain.events import (
     ConflictResolved,
     Decision,
     Event,
+    LogRestored,
     NewEvent,
     Reading,
     RecordRemoved,
@@ -37,7 +39,16 @@ from daemon.domain.events import (
 )
 from daemon.domain.fields import Value
 from daemon.domain.settings import Mode, SyncSettings
-from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, entity_stream, other, record_stream
+from daemon.domain.streams import (
+    LOG_STREAM,
+    PROPSTREET,
+    VENDORS,
+    VITEC,
+    derived_id,
+    entity_stream,
+    other,
+    record_stream,
+)
 from daemon.ingest import propstreet_webhooks, vitec_notifications
 from daemon.mappings import lens
 from daemon.mappings.lens import REFERENCE, REMOVED, Options, Patch
@@ -270,8 +281,7 @@ class Pair:
     def _add(self, new: NewEvent) -> list[Event]:
         if new.event_id in self._stored:
             return []
-        self._stored.add(new.event_id)
-        version = self._versions[new.stream] = self._versions.get(new.stream, 0) + 1
+        version = self._versions.get(new.stream, 0) + 1
         event = Event(
             position=self.head + 1,
             event_id=new.event_id,
@@ -287,10 +297,15 @@ class Pair:
             data=new.data.decode(),
             meta=None if new.meta is None else new.meta.decode(),
         )
+        self._store(event)
+        return [event]
+
+    def _store(self, event: Event) -> None:
         self.events.append(event)
+        self._stored.add(event.event_id)
+        self._versions[event.stream] = event.version
         self._remember(event)
         self.fold.evolve([event])
-        return [event]
 
     def _remember(self, event: Event) -> None:
         if event.type == "RecordObserved":
@@ -314,6 +329,31 @@ class Pair:
             data=data,
             correlation_id=entity.correlation,
             causation_id=entity.cause,
+        )
+
+    def rewind(self, upto: int | None = None) -> None:
+        """The log is the one that ended at `upto`, and says so; the vendors are as they are, and nothing counts as read."""
+        backup = self.events[:upto]
+        known = len(self.events)
+        self.events, self.fold = [], Fold(TENANT, self.options)
+        self._versions, self._stored, self._known, self._read = {}, set(), {}, {}
+        self.polled = dict.fromkeys(VENDORS, -1)
+        for event in backup:
+            self._store(event)
+        self.incarnation = derived_id(TENANT, "mark", str(known), str(self.now))
+        restored = encode(LogRestored(self.incarnation, known))
+        self.append(
+            [
+                NewEvent(
+                    self.incarnation,
+                    LOG_STREAM,
+                    LOG_RESTORED,
+                    "toveis",
+                    self.now,
+                    restored,
+                    self.incarnation,
+                )
+            ]
         )
 
     def tell(self, *decisions: Decision) -> None:

@@ -47,7 +47,7 @@ HAPPENINGS = (
         "hint",
         "fetch",
     ),
-    *("attempt", "leave", "succeed", "lose", "fail", "wait", "restore"),
+    *("attempt", "leave", "succeed", "lose", "fail", "wait", "restore", "rewind"),
 )
 
 
@@ -81,6 +81,7 @@ class Life:
     lost: list[tuple[str, str, Value]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.start = self.pair.head
         self.notice()
 
     def live(self, steps: Sequence[Step]) -> "Life":
@@ -182,6 +183,12 @@ class Life:
         if self.writing is not None and not self.left:
             self.writing.fail()
             self.writing = None
+
+    def rewind(self, vendor: str, which: int, value: int, _: int) -> None:
+        """Of what happened since the start the log forgets all, a part, or nothing; nothing is under way any more."""
+        since = self.pair.head - self.start
+        self.pair.rewind(self.start + since * value // 3)
+        self.glances, self.writing = [], None
 
     def end(self) -> "Life":
         """What is under way comes to an end; everything is read, decided and delivered."""

@@ -26,6 +26,7 @@ from daemon.domain.streams import LEAD, VITEC, derived_id, entity_stream
 from daemon.policies.leading import WHOLE
 from daemon.policies.plan import NOTHING
 from daemon.policies.syncing import still_due
+from projections.commands import OPEN
 from projections.entity import Entity
 from projections.leads import LeadRow, lead_row
 from tests.unit.pair import ANNA, TENANT, Pair
@@ -236,3 +237,47 @@ def test_two_databases_send_a_lead_under_two_ids() -> None:
         pair.decide()
         ids |= {issued.command for issued in pair.told(CommandIssued)}
     assert len(ids) == 2
+
+
+@pytest.mark.parametrize("how_far", ["came in", "issued", "attempted"])
+def test_a_lead_that_waited_when_the_log_was_restored_is_held_because_it_may_have_been_sent(
+    how_far: str,
+) -> None:
+    pair = received()
+    if how_far == "issued":
+        pair.decide()
+    elif how_far == "attempted":
+        sent(pair)
+    pair.rewind()
+    [held] = pair.decide()
+    assert isinstance(held, CommandHeld)
+    assert held.reason == "unknown_outcome"
+    assert state(pair) == "held"
+    assert pair.decide() == []
+    assert [row.state for row in pair.fold.commands.values()].count("held") == 1
+    assert not [row for row in pair.fold.commands.values() if row.state in OPEN]
+
+
+def test_a_lead_that_was_sent_or_held_before_the_restore_stays_so() -> None:
+    pair = received()
+    outcome(pair, CommandSucceeded(sent(pair), "LEA1"))
+    pair.rewind()
+    assert pair.decide() == []
+    assert state(pair) == "sent"
+
+
+def test_a_lead_of_a_restored_log_is_not_taken_for_unsent_by_the_observing_mode() -> None:
+    pair = received(mode="observe")
+    pair.decide()
+    pair.rewind()
+    assert pair.decide() == []
+    pair.mode = "live"
+    held = [decision for decision in pair.decide() if isinstance(decision, CommandHeld)]
+    assert [each.reason for each in held] == ["unknown_outcome"]
+
+
+def test_a_lead_that_comes_in_after_the_restore_is_sent() -> None:
+    pair = Pair()
+    pair.rewind()
+    take_in(pair)
+    assert [type(decision) for decision in pair.decide()] == [CommandIssued]

@@ -1,6 +1,5 @@
 """The seventeen stories behind the merge rules (docs/merge-rules.md), each told against the obvious rule that it broke."""
 
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -15,13 +14,15 @@ from daemon.domain.events import (
     ConflictResolved,
     EntityHeld,
     FieldsAgreed,
+    LogRestored,
     RecordsLinked,
     RecordsUnlinked,
 )
 from daemon.domain.streams import PROPSTREET, VITEC
 from daemon.policies.plan import expected
 from daemon.policies.restoring import Restored
-from tests.unit.pair import ADR, ANNA, KEY, OPTIONS, START, Pair, StaleError, Writing, linked
+from projections.entities import dormant
+from tests.unit.pair import ADR, ANNA, KEY, OPTIONS, START, SYNC, Fields, Pair, StaleError, Writing, linked
 
 
 def under_way(pair: Pair, target: str) -> Writing:
@@ -367,52 +368,161 @@ def test_10_a_late_write_does_not_beat_what_its_source_became_meanwhile() -> Non
 # 11. The database is restored from yesterday
 
 
-def after_a_restore(pair: Pair) -> None:
-    """What the log must do when it is older than the mark beside it."""
-    for side in pair.entity.sides.values():
-        side.restored, side.need = True, pair.head
-
-
 def test_11_a_round_trip_across_the_gap_is_an_edit_where_there_are_no_etags() -> None:
+    """Nobody can see that Vitec's value is a new one, or how new; so it does not win, but it is not lost in silence."""
     pair = linked()
-    after_a_restore(pair)
     pair.propstreet.edit(first_name="Anni")
     pair.vitec.edit(first_name="Anne")
     pair.vitec.edit(first_name="Anna")  # in the gap, there and back
+    pair.rewind()
     pair.sync_up()
-    assert pair.values("first_name") == ("Anna", "Anna")
-    assert conflicts(pair) == [(VITEC, "Anni", "the later edit wins")]
+    assert pair.values("first_name") == ("Anni", "Anni")
+    assert conflicts(pair) == [(PROPSTREET, "Anna", "the later edit wins")]
 
 
 def test_11_an_etag_that_did_not_move_proves_that_nothing_happened_in_the_gap() -> None:
     pair = linked()
-    after_a_restore(pair)
+    pair.rewind()
     pair.fetch(PROPSTREET)
     assert not pair.entity.changed(PROPSTREET, "first_name")
     pair.fetch(VITEC)
     assert pair.entity.changed(VITEC, "first_name")
 
 
+@pytest.mark.parametrize("later", [VITEC, PROPSTREET])
+def test_11_a_value_that_nobody_touched_does_not_beat_an_edit_of_the_gap(later: str) -> None:
+    """Both records were edited, each in another field: the younger record is not younger in both."""
+    pair = linked()
+    pair.rewind()
+    edits: dict[str, Fields] = {VITEC: {"first_name": "Anne"}, PROPSTREET: {"last_name": "Bergh"}}
+    for vendor in sorted(edits, key=lambda vendor: vendor == later):
+        pair.desks[vendor].edit(**edits[vendor])
+    pair.sync_up()
+    assert pair.values("first_name") == ("Anne", "Anne")
+    assert pair.values("last_name") == ("Bergh", "Bergh")
+
+
+def test_11_what_was_written_in_the_gap_is_not_written_again() -> None:
+    pair = linked()
+    backup = pair.head
+    pair.vitec.edit(first_name="Anne")
+    assert pair.sync_up() == 1
+    pair.rewind(backup)
+    assert pair.sync_up() + pair.sync_up() == 0
+    assert pair.agreed("first_name")
+    assert conflicts(pair) == []
+
+
+def test_11_nothing_is_decided_before_both_sides_were_read_again() -> None:
+    pair = linked()
+    pair.vitec.edit(first_name="Anne")
+    pair.rewind()
+    pair.fetch(VITEC)
+    assert pair.decide() == []
+    pair.fetch(PROPSTREET)
+    assert [issued.target for issued in pair.decide() if isinstance(issued, CommandIssued)] == [PROPSTREET]
+
+
+def test_11_a_read_that_left_before_the_restore_settles_nothing() -> None:
+    pair = linked()
+    early = pair.glance(VITEC)
+    pair.rewind()
+    early.arrive(always=True)
+    assert pair.side(VITEC).restored is not None
+    assert pair.side(VITEC).need is not None
+
+
 def test_11_after_a_restore_a_push_proves_nothing_until_the_record_was_read() -> None:
     pair = linked()
-    pair.side(PROPSTREET).restored = True
+    pair.rewind()
     pair.propstreet.edit(first_name="Anni")
     pair.arrive(pair.webhook())
-    assert pair.side(PROPSTREET).restored
+    assert pair.side(PROPSTREET).restored is not None
     assert pair.side(PROPSTREET).need == pair.head
     assert pair.shadow(PROPSTREET, "first_name").value == "Anna"
+    pair.fetch(PROPSTREET)
+    assert pair.side(PROPSTREET).restored is None
+    assert pair.shadow(PROPSTREET, "first_name").value == "Anni"
 
 
-def test_11_the_same_decision_in_a_restored_database_has_another_idempotency_key() -> None:
-    keys = set()
-    for incarnation in (uuid.UUID(int=1), uuid.UUID(int=2)):
-        pair = linked()
-        pair.incarnation = incarnation
-        pair.vitec.edit(first_name="Anne")
-        pair.read(VITEC)
-        pair.decide()
-        keys |= {issued.command for issued in pair.told(CommandIssued)}
-    assert len(keys) == 2
+def test_11_a_record_that_is_gone_after_the_restore_closes_the_link() -> None:
+    pair = linked()
+    pair.vitec.remove(ADR)
+    pair.rewind()
+    pair.fetch(VITEC)
+    pair.fetch(PROPSTREET)
+    assert [unlinked.tombstone for unlinked in pair.decide() if isinstance(unlinked, RecordsUnlinked)] == [
+        True
+    ]
+
+
+def test_11_what_was_due_in_the_backup_is_decided_anew_under_another_idempotency_key() -> None:
+    pair = linked()
+    pair.vitec.edit(first_name="Anne")
+    pair.read(VITEC)
+    pair.decide()
+    [before] = pair.told(CommandIssued)
+    pair.rewind()
+    assert pair.entity.pending == {}
+    assert pair.fold.commands[before.command].state == "superseded"
+    pair.fetch(VITEC)
+    pair.fetch(PROPSTREET)
+    pair.decide()
+    _, after = pair.told(CommandIssued)
+    assert after.want["first_name"].value == "Anne"
+    assert after.command != before.command
+
+
+def test_11_a_write_that_was_in_flight_in_the_backup_is_unknown() -> None:
+    pair = linked()
+    pair.vitec.edit(first_name="Anne")
+    pair.read(VITEC)
+    pair.decide()
+    under_way(pair, PROPSTREET).leave()
+    pair.rewind()
+    [attempt] = pair.side(PROPSTREET).attempts
+    assert attempt.state == "open"
+    assert pair.entity.busy()
+    pair.sync_up()
+    assert not pair.entity.busy()
+    assert pair.values("first_name") == ("Anne", "Anne")
+
+
+def test_11_the_same_decision_in_a_restored_log_has_another_idempotency_key() -> None:
+    pair = linked()
+    backup, keys = pair.head, []
+    for name in ("Anne", "Anni", "Ann"):
+        pair.vitec.edit(first_name=name)
+        pair.sync_up()
+        keys += [issued.command for issued in pair.told(CommandIssued)]
+        pair.rewind(backup)
+        pair.sync_up()
+    assert len(set(keys)) == 3
+
+
+def test_11_two_restores_of_one_backup_are_two() -> None:
+    marks = set()
+    pair = linked()
+    backup = pair.head
+    for _ in range(2):
+        pair.later(60)
+        pair.rewind(backup)
+        marks |= {restored.mark for restored in pair.told(LogRestored)}
+    assert len(marks) == 2
+
+
+def test_11_a_record_that_waits_for_its_release_waits_after_a_restore_until_somebody_edits_it() -> None:
+    pair = Pair(sync=msgspec.structs.replace(SYNC, first_sync="wait"))
+    pair.vitec.add(**ANNA)
+    payload = pair.vitec.payload()
+    pair.append([pair.as_read(VITEC, ADR, payload, pair.head, "poll", first=True)])
+    pair.rewind()
+    pair.fetch(VITEC)
+    assert dormant(pair.entity)
+    pair.vitec.edit(first_name="Anne")
+    pair.rewind()
+    pair.fetch(VITEC)
+    assert not dormant(pair.entity)
 
 
 # 12. A mapping changes and the views are rebuilt
