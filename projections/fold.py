@@ -172,6 +172,7 @@ class Entities:
 
     def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
         side.first = side.first and reading.first
+        side.batch = reading.batch or side.batch
         side.kind = reading.kind or side.kind
         if reading.parts is not None and not side.parts:
             side.parts = reading.parts
@@ -298,6 +299,8 @@ class Entities:
                 )
             case EntityReleased():
                 entity.hold = None
+                for each in entity.sides.values():
+                    each.turns.clear()
             case CommandIssued():
                 failure = entity.failures.get(decision.target)
                 entity.pending[decision.target] = Pending(
@@ -321,7 +324,7 @@ class Entities:
         vendor = next(name for name, each in entity.sides.items() if each is side)
         reads_as = lens(vendor, entity.category).when_gone(self.options)
         if not reads_as or removed.evidence == "removed_by_us":
-            side.gone = event.position
+            side.gone = side.gone or event.position
             return
         for field, value in reads_as.items():
             held = side.shadow.get(field)
