@@ -304,11 +304,11 @@ class BatchHeld(Decision, frozen=True):
 
 
 class BatchReleased(Decision, frozen=True):
-    """The batch may go: an operator said so, or nothing of it is left."""
+    """The batch may go: an operator (`by`) said so, or nothing of it is left."""
 
     batch: str
     reason: str
-    by: str | None = None
+    by: str = ""
 
 
 DECISIONS: Final[dict[str, type[Decision]]] = {
