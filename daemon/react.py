@@ -25,7 +25,7 @@ from daemon.policies.brakes import OSCILLATION, Brakes
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
 from daemon.policies.merging import heir_of
-from daemon.policies.plan import Context, Plan, expected
+from daemon.policies.plan import Context, Plan, expected, synced
 from daemon.processor import Polite, Tenant
 from daemon.storage import brakes as stored
 from daemon.storage import log, views, working
@@ -151,7 +151,7 @@ class Reactor(Polite):
     async def _weigh(self, conn: Connection) -> Braking:
         """What the brakes hold, and the removals that nothing followed from yet."""
         batches = await stored.batches(conn, self.tenant)
-        removals = await stored.removals(conn, self.tenant)
+        removals = await stored.removals(conn, self.tenant, synced(self.at.settings.sync))
         before, brake = brakes.standing(batches), self.at.settings.sync.delete_brake
         gone = Counter(
             (r.vendor, r.category)

@@ -1,7 +1,7 @@
 """Removals that nothing followed from yet: what the brake on removals counts."""
 
 from daemon.domain.streams import other
-from daemon.mappings.lens import REMOVED
+from daemon.mappings.lens import OUT_OF_SCOPE, REMOVED
 from projections.entity import Entity
 
 
@@ -12,6 +12,8 @@ def undecided(entity: Entity, vendor: str) -> int | None:
     is one all the same.
     """
     if len(entity.sides) != 2 or entity.tombstone is not None:
+        return None
+    if any(OUT_OF_SCOPE & set(each.flags) for each in entity.sides.values()):
         return None
     side, far = entity.sides[vendor], entity.sides[other(vendor)]
     if side.gone is not None:

@@ -15,6 +15,7 @@ from daemon.mappings.privacy import without_national_ids
 from daemon.mappings.vitec_link import links_in
 from daemon.mappings.vitec_property import property_in
 from daemon.mappings.vitec_relation import relations_in
+from daemon.policies.plan import synced
 from daemon.processor import ONCE_A_DAY, Processor, Tenant
 from daemon.storage import brakes, log, views
 from daemon.storage.appender import Item
@@ -52,7 +53,7 @@ class Fetcher(Processor):
         """Read what the views say is needed, except what was read since and is not folded yet."""
         async with self.at.connection() as conn:
             needs = await views.needs(conn, self.tenant, self.vendor)
-            gone = await brakes.removals(conn, self.tenant)
+            gone = await brakes.removals(conn, self.tenant, synced(self.at.settings.sync))
         missing = [each.need() for each in gone if each.vendor == self.vendor]
         streams = {self._stream(need): need for need in (*missing, *needs)}
         self._met = {stream: started for stream, started in self._met.items() if stream in streams}

@@ -3,7 +3,7 @@
 from typing import Final
 
 from daemon.domain.events import CommandSuperseded, Decision, EntityHeld
-from daemon.mappings.lens import REMOVED
+from daemon.mappings.lens import OUT_OF_SCOPE, REMOVED
 from daemon.policies.brakes import OSCILLATION, in_held_batch, oscillation, removal_waits
 from daemon.policies.deleting import remove
 from daemon.policies.leading import lead_on
@@ -19,9 +19,6 @@ MATCHED: Final = "matched"
 
 OPERATORS_OWN: Final = frozenset((MATCHED, OSCILLATION))
 """Holds that do not end by themselves: only the operator knows whether it is the same person, or who else writes."""
-
-OUT_OF_SCOPE: Final = frozenset(("deceased_estate", "association", "commission", "unknown_person"))
-"""Flags of records that are recorded and not synced (C15, E11, R12)."""
 
 HELD: Final = {
     "deceased": "marked as deceased at Vitec (C12)",

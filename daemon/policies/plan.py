@@ -7,7 +7,7 @@ import msgspec
 
 from daemon.domain.events import Decision, EntityHeld, EntityReleased
 from daemon.domain.settings import Direction, Mode, SyncSettings
-from daemon.domain.streams import PROPSTREET, derived_id, entity_stream, record_stream
+from daemon.domain.streams import CATEGORIES, PROPSTREET, derived_id, entity_stream, record_stream
 from daemon.mappings.lens import Options
 from daemon.policies.brakes import Brakes
 from projections.entity import Entity
@@ -82,6 +82,11 @@ def direction(sync: SyncSettings, category: str) -> Direction:
         case "note":
             return sync.contacts if sync.note in ("activity", "keyword") else "off"
     raise ValueError(f"{category} has no direction")
+
+
+def synced(sync: SyncSettings) -> tuple[str, ...]:
+    """The categories that go anywhere."""
+    return tuple(category for category in CATEGORIES if direction(sync, category) != "off")
 
 
 def command_id(context: Context, entity: Entity, target: str) -> str:

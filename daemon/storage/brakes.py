@@ -39,11 +39,11 @@ class Removal(msgspec.Struct, frozen=True):
         )
 
 
-async def removals(conn: Connection, tenant: str) -> list[Removal]:
-    """The removals that are to be decided, the oldest first."""
+async def removals(conn: Connection, tenant: str, categories: Iterable[str]) -> list[Removal]:
+    """The removals of some categories that are to be decided, the oldest first."""
     return [
         Removal(**{**dict(row), "parts": msgspec.json.decode(row["parts"], type=dict[str, str])})
-        for row in await conn.fetch(_sql["removals"], tenant)
+        for row in await conn.fetch(_sql["removals"], tenant, list(categories))
     ]
 
 

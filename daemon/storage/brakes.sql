@@ -6,7 +6,7 @@ SELECT DISTINCT entity FROM records WHERE tenant = $1 AND batch = ANY ($2::text[
 
 -- name: removals
 SELECT vendor, category, external_id, entity, gone, kind, parts FROM records
- WHERE tenant = $1 AND gone IS NOT NULL
+ WHERE tenant = $1 AND category = ANY ($2::text[]) AND gone IS NOT NULL
  ORDER BY gone
 
 -- name: asked_for

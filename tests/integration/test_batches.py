@@ -281,4 +281,4 @@ async def test_a_record_whose_removal_waits_is_asked_for_again_and_may_be_back(
     await fetcher.tick()
     await fold(tenant)
     async with tenant.connection() as conn:
-        assert await brakes.removals(conn, tenant.name) == []
+        assert await brakes.removals(conn, tenant.name, ["contact"]) == []
