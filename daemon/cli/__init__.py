@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "commands": "outbound",
     "conflicts": "conflicting",
     "restore": "conflicting",
+    "release": "batching",
     "replay": "replaying",
     "verify": "replaying",
 }

@@ -21,6 +21,7 @@ from daemon.storage import log, views
 from daemon.storage.appender import Also, Item
 from daemon.storage.log import Read
 from daemon.storage.working import Cursor
+from projections.entity import Entity
 from projections.fold import rules_of
 
 
@@ -103,18 +104,24 @@ class Batch:
         async with self.at.connection() as conn:
             owners = await views.owners(conn, self.at.name, names.values())
             known = {e.id: e for e in await views.entities(conn, self.at.name, set(owners.values()))}
-        found = {}
-        for stream, (category, vendor, record) in names.items():
-            entity = known.get(owners.get((category, vendor, record), ""))
-            if entity is None or len(entity.sides) != 2 or entity.tombstone is not None:
-                continue
-            if not allowed(direction(self.at.settings.sync, category), other(vendor)):
-                continue
-            try:
-                content = lens(vendor, category).get(reads[stream].payload, self.at.options)
-            except UntranslatablePayload:
-                continue
-            rules = rules_of(vendor, category, self.at.options)
-            if not content.removed and brakes.changes(entity, vendor, content.fields, rules):
-                found[stream] = category
-        return found
+            pairs = {stream: known.get(owners.get(name, "")) for stream, name in names.items()}
+            found = [
+                stream
+                for stream, entity in pairs.items()
+                if entity is not None and self._changes(entity, names[stream][1], reads[stream])
+            ]
+            told = await log.known_records(conn, self.at.name, found) if found else {}
+        # the views may be behind the log, which knows what the poll before has found
+        return {stream: names[stream][0] for stream in found if log.is_news(reads[stream], told[stream])}
+
+    def _changes(self, entity: Entity, vendor: str, read: Read) -> bool:
+        """Whether the entity is linked and goes on from here, and this changes what its record holds."""
+        towards = direction(self.at.settings.sync, entity.category)
+        if len(entity.sides) != 2 or entity.tombstone is not None or not allowed(towards, other(vendor)):
+            return False
+        try:
+            content = lens(vendor, entity.category).get(read.payload, self.at.options)
+        except UntranslatablePayload:
+            return False
+        rules = rules_of(vendor, entity.category, self.at.options)
+        return not content.removed and brakes.changes(entity, vendor, content.fields, rules)

@@ -12,6 +12,7 @@ from daemon.sandbox.world import PATH_SECRET, TENANT, World, world
 from daemon.storage import brakes
 from tests.conftest import eventually
 from tests.flow.conftest import Flow
+from tests.flow.test_command_line import rows, toveis
 
 
 def pairs(place: World, people: int) -> list[tuple[str, str]]:
@@ -123,4 +124,14 @@ async def test_a_poll_that_changes_too_much_is_held_until_it_is_released(
         await eventually(lambda: running.world.propstreet.get("contact", linked[7][1])["firstName"] == "Ola")
         await running.settled()
         assert running.world.propstreet.get("contact", linked[0][1])["firstName"] == "Nr 0"
+        config = ("--config", str(running.config_file))
+        listed = rows((await toveis("commands", "--held", "--json", *config))[1])
+        [batch] = [row["id"] for row in listed if row["reason"] == "changes"]
+        assert rows((await toveis("status", "--json", *config))[1])[0]["held_batches"] == 1
+        assert (await toveis("release", "bat-nothing", *config))[0] == 2
+        code, output, _ = await toveis("release", batch[:-3], *config)
+        assert (code, batch in output) == (0, True)
+        await eventually(lambda: {vitec.get(there)["lastName"] for there, _ in linked[:5]} == {"Ek"})
+        await eventually(lambda: running.world.propstreet.get("contact", linked[0][1])["firstName"] == "Kari")
+        assert rows((await toveis("status", "--json", *config))[1])[0]["held_batches"] == 0
         await running.check_log()

@@ -183,7 +183,10 @@ async def test_a_configuration_with_five_mistakes_names_all_five(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "command",
-    ["sandbox", "run", "migrate", "history", "show", "status", "conflicts", "restore", "replay", "verify"],
+    [
+        *("sandbox", "run", "migrate", "history", "show", "status", "commands"),
+        *("conflicts", "restore", "release", "replay", "verify"),
+    ],
 )
 async def test_every_command_has_a_help_with_an_example(command: str) -> None:
     code, output, _ = await toveis(command, "--help")

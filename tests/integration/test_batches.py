@@ -177,6 +177,17 @@ async def test_first_sightings_and_what_says_nothing_new_do_not_count(
     assert await holds(database) == []
 
 
+async def test_what_the_poll_before_found_counts_once_though_the_views_are_behind(
+    poller: PropstreetPoller, tenant: Tenant, vendor: Vendor, database: str
+) -> None:
+    await acquainted(tenant, 1, 2, 3)
+    vendor.says[PAGE] = {"data": [row(1, "Ek", 1), row(2, "Ek", 2)]}
+    await poller.tick()
+    vendor.says[PAGE] = {"data": [row(1, "Ek", 1), row(2, "Ek", 2), row(3, "Ek", 3)]}
+    await poller.tick()
+    assert await holds(database) == []
+
+
 async def test_a_cursor_waits_for_what_waits_and_goes_no_further_when_the_poll_fails(
     poller: PropstreetPoller, tenant: Tenant, vendor: Vendor, database: str
 ) -> None:
