@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from daemon.domain.events import Decision, NewEvent, encode
+from daemon.domain.events import BatchHeld, BatchReleased, Decision, NewEvent, encode
 from daemon.domain.settings import Mode, TenantSettings
-from daemon.domain.streams import derived_id, entity_stream
+from daemon.domain.streams import batch_stream, derived_id, entity_stream
 from daemon.mappings.lens import Options
 from daemon.service import Service
 from daemon.storage.appender import Appender
@@ -79,6 +79,12 @@ class Tenant:
             causation_id=entity.cause,
         )
 
+    def of_batch(self, decision: BatchHeld | BatchReleased, *, origin: str = "toveis") -> NewEvent:
+        """The event of what becomes of a batch: it is held once, and released once."""
+        stream, kind = batch_stream(decision.batch), type(decision).__name__
+        event_id = derived_id(self.name, stream, kind)
+        return NewEvent(event_id, stream, kind, origin, self.clock(), encode(decision), event_id)
+
 
 def options_of(settings: TenantSettings) -> Options:
     """What the mappings depend on. National numbers are read as Swedish at Connect, as Norwegian at the Hub."""
@@ -116,6 +122,19 @@ class Processor(Service):
     def __init__(self, name: str, tenant: Tenant, *, every: float = 1.0) -> None:
         super().__init__(name, tenant.name, every=every)
         self.at = tenant
+
+    async def brake(self, decision: BatchHeld | BatchReleased) -> None:
+        """Append what becomes of a batch, and tell the operator of a new one."""
+        await self.at.appender.append([self.at.of_batch(decision)])
+        if isinstance(decision, BatchHeld):
+            self._log.warning(
+                "brake.held",
+                batch=decision.batch,
+                kind=decision.kind,
+                vendor=decision.vendor,
+                category=decision.category,
+                count=decision.count,
+            )
 
 
 class Polite(Processor):

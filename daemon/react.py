@@ -1,14 +1,16 @@
 """Stage 3: the reactor looks at every entity that changed and appends what is due. Deciding itself is pure."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
+import msgspec
+
 from daemon.domain.errors import WrongExpectedVersion
-from daemon.domain.events import LOG_RESTORED, Event
+from daemon.domain.events import LOG_RESTORED, BatchHeld, BatchReleased, EntityHeld, Event
 from daemon.domain.streams import (
     CATEGORIES,
     VENDORS,
@@ -18,12 +20,16 @@ from daemon.domain.streams import (
     record_stream,
 )
 from daemon.mappings import LENSES
+from daemon.policies import brakes
+from daemon.policies.brakes import OSCILLATION, Brakes
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
 from daemon.policies.merging import heir_of
-from daemon.policies.plan import Context, Plan, expected
+from daemon.policies.plan import Context, Plan, expected, synced
 from daemon.processor import Polite, Tenant
+from daemon.storage import brakes as stored
 from daemon.storage import log, views, working
+from daemon.storage.brakes import Removal
 from daemon.storage.connection import Connection, snapshot
 from daemon.storage.working import Cursor, source_of
 from projections.entities import part_key
@@ -39,6 +45,14 @@ SHAKING = frozenset(("EntityHeld", "EntityReleased", "RecordsUnlinked"))
 PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
 
+class Braking(msgspec.Struct, frozen=True):
+    """The removals that nothing followed from yet, what the brakes hold, and what is decided of them now."""
+
+    removals: list[Removal]
+    brakes: Brakes
+    decided: list[BatchHeld | BatchReleased]
+
+
 class Reactor(Polite):
     """Decides for one tenant. It never looks at an event that the views have not folded yet."""
 
@@ -48,7 +62,9 @@ class Reactor(Polite):
         self._looked: dict[str, datetime | None] = {}
         self._started = False
         self._ready: set[str] = set()
+        self._polls: dict[str, tuple[int, int]] = {}
         self._polled: dict[str, int] = {}
+        self._asked = 0
         self._backlog: dict[str, None] = {}
         self._waiting: dict[str, set[str]] = defaultdict(set)
 
@@ -75,16 +91,22 @@ class Reactor(Polite):
             touched = await self._touched(conn, events)
             if any(event.type == LOG_RESTORED for event in events):
                 touched |= set(await views.waiting_leads(conn, self.tenant))
+            polled = await self._fold_polls(conn, cursors, upto)
+            braking = await self._weigh(conn)
             woken = {name for one in touched for name in self._waiting.get(one, ())}
             for name in (
                 *await self._settled_by_polls(conn, cursors),
-                *await self._become_ready(conn, cursors, upto),
+                *await self._become_ready(conn),
+                *await self._freed(conn, events, braking, polled=polled),
             ):
                 self._backlog[name] = None
             swept = list(islice(self._backlog, SWEEP))
             shaken = {e.stream.partition(":")[2] for e in events if e.type in SHAKING}
             names = {*touched, *woken, *swept}
-            plans = await self._decide(conn, names, shaken, cursors)
+            plans = await self._decide(conn, names, shaken, cursors, braking.brakes)
+        for decision in braking.decided:
+            await self.brake(decision)
+        await self._ask_polls(braking.removals)
         for name in touched:
             self._waiting.pop(name, None)
         waits = [(name, entity) for entity, plan in plans for name in plan.wait_for]
@@ -120,6 +142,55 @@ class Reactor(Polite):
         aliases = await views.aliases(conn, self.tenant, direct)
         return direct | {aliases.get(name, name) for name in direct}
 
+    async def _fold_polls(self, conn: Connection, cursors: dict[str, Cursor], upto: int) -> bool:
+        """Take note of the polls that are complete, once all that they found is folded; whether there is a new one."""
+        head, before = await log.head(conn, self.tenant), dict(self._polled)
+        for source, cursor in cursors.items():
+            if cursor.complete is not None:
+                sent, end = self._polls.setdefault(source, (cursor.complete, head))
+                if upto >= end:
+                    self._polled[source] = sent
+                    del self._polls[source]
+        return self._polled != before
+
+    async def _weigh(self, conn: Connection) -> Braking:
+        """What the brakes hold, and the removals that nothing followed from yet."""
+        batches = await stored.batches(conn, self.tenant)
+        removals = await stored.removals(conn, self.tenant, synced(self.at.settings.sync))
+        before, brake = brakes.standing(batches), self.at.settings.sync.delete_brake
+        gone = Counter(
+            (r.vendor, r.category)
+            for r in removals
+            if r.gone > before.released.get((r.vendor, r.category), 0)
+        )
+        asked = await stored.asked_for(conn, self.tenant) if gone else {}
+        vanished = {}
+        for kind, count in gone.items():
+            few = kind in before.waiting or count + asked.get(kind, 0) <= brake.count
+            linked = 0 if few else await stored.linked_count(conn, self.tenant, kind[1:])
+            vanished[kind] = brakes.Vanished(count, asked.get(kind, 0), linked)
+        return Braking(removals, *brakes.weigh(self.tenant, batches, vanished, brake))
+
+    async def _freed(
+        self, conn: Connection, events: Iterable[Event], braking: Braking, *, polled: bool
+    ) -> set[str]:
+        """The entities that waited for the release of a batch, or for a poll that would find what else is gone."""
+        released = [e.stream.partition(":")[2] for e in events if e.type == BatchReleased.__name__]
+        names = set(await stored.entities_of_batches(conn, self.tenant, released)) if released else set()
+        if released or polled:
+            names |= {
+                r.entity for r in braking.removals if (r.vendor, r.category) not in braking.brakes.waiting
+            }
+        return names
+
+    async def _ask_polls(self, removals: Iterable[Removal]) -> None:
+        """A removal waits for a poll that is sent after it: let one be sent now."""
+        unseen = (r.gone for r in removals if self._polled.get(source_of(r.vendor, r.category), -1) < r.gone)
+        if (newest := max(unseen, default=0)) > self._asked:
+            self._asked = newest
+            async with self.at.connection() as conn:
+                await working.ask_polls(conn, self.tenant)
+
     async def _settled_by_polls(self, conn: Connection, cursors: dict[str, Cursor]) -> set[str]:
         """Entities that no event touches, and that a completed poll lets be decided."""
         looked = {source: cursor.looked_at for source, cursor in cursors.items()}
@@ -134,15 +205,15 @@ class Reactor(Polite):
             live = self.at.mode == "live"
             names |= set(await (views.observed if live else views.unsent)(conn, self.tenant))
             names |= set(await views.joining(conn, self.tenant, sorted(JOINING)))
+            freed = [row.batch for row in await stored.batches(conn, self.tenant) if row.released is not None]
+            names |= set(await stored.entities_of_batches(conn, self.tenant, freed))
         return names
 
-    async def _become_ready(self, conn: Connection, cursors: dict[str, Cursor], upto: int) -> set[str]:
+    async def _become_ready(self, conn: Connection) -> set[str]:
         """Unlinked entities of a category whose first polls are complete, and folded: now they may be introduced."""
         names: set[str] = set()
         for category in CATEGORIES:
-            if category in self._ready or not polled(cursors, category):
-                continue
-            if upto < self._polled.setdefault(category, await log.head(conn, self.tenant)):
+            if category in self._ready or not all(source_of(v, category) in self._polled for v in VENDORS):
                 continue
             self._ready.add(category)
             released = self.at.settings.sync.first_sync == "now"
@@ -150,7 +221,7 @@ class Reactor(Polite):
         return names
 
     async def _decide(
-        self, conn: Connection, names: set[str], shaken: set[str], cursors: dict[str, Cursor]
+        self, conn: Connection, names: set[str], shaken: set[str], cursors: dict[str, Cursor], held: Brakes
     ) -> list[tuple[str, Plan]]:
         entities = await views.entities(conn, self.tenant, names)
         entities += await self._joining(conn, entities, shaken)
@@ -160,7 +231,7 @@ class Reactor(Polite):
         refused = await views.refused_fields(conn, self.tenant, PROBED) if probed else frozenset()
         plans = []
         for entity in sorted(entities, key=lambda e: e.position):
-            context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused)
+            context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused, held)
             plans.append((entity.id, decide(entity, context)))
         return plans
 
@@ -213,6 +284,7 @@ class Reactor(Polite):
         since: dict[str, int],
         kin: dict[str, Entity],
         refused: frozenset[tuple[str, str, str]],
+        held: Brakes,
     ) -> Context:
         assert self._incarnation is not None
         heir = heir_of(entity, kin)
@@ -229,6 +301,8 @@ class Reactor(Polite):
             heir=None
             if heir is None
             else await views.entity_of_record(conn, self.tenant, heir[0], VITEC, heir[1]),
+            polled={v: self._polled.get(source_of(v, entity.category), -1) for v in entity.sides},
+            brakes=held,
         )
 
     async def _candidates(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> list[Entity]:
@@ -281,6 +355,10 @@ class Reactor(Polite):
         except WrongExpectedVersion:
             for moved in plan.basis:  # the event that overtook us may be about another entity than this one
                 self._waiting[moved.id].update(entity.id for entity in plan.basis)
+            return
+        for name, decision in plan.events:
+            if isinstance(decision, EntityHeld) and decision.reason == OSCILLATION:
+                self._log.warning("brake.held", kind=OSCILLATION, category=basis.category, entity=name)
 
 
 def polled(cursors: dict[str, Cursor], category: str) -> bool:

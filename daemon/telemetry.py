@@ -46,7 +46,7 @@ SHOWN = frozenset(
             "state",
             "version",
         ),
-        *("stream", "record", "entity", "command", "event_id", "causation_id", "correlation_id"),
+        *("stream", "record", "entity", "command", "batch", "event_id", "causation_id", "correlation_id"),
         *("field", "fields", "rule", "reason", "view", "migration", "subscription", "delivery"),
         *("method", "route", "since", "until"),
     ]

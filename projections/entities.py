@@ -10,6 +10,7 @@ from daemon.domain.streams import VITEC
 from daemon.mappings.lens import Options
 from projections.entity import Entity, Side
 from projections.merge import Same, unsealed
+from projections.removals import undecided
 
 
 class EntityRow(msgspec.Struct, frozen=True):
@@ -26,7 +27,10 @@ class EntityRow(msgspec.Struct, frozen=True):
 
 
 class RecordRow(msgspec.Struct, frozen=True):
-    """Where a vendor's record belongs; `need` is the event after which it must be read again."""
+    """Where a vendor's record belongs; `need` is the event after which it must be read again.
+
+    `gone` is the event that removed it, while nothing followed from that; `batch` the held batch that changed it.
+    """
 
     tenant: str
     category: str
@@ -36,6 +40,8 @@ class RecordRow(msgspec.Struct, frozen=True):
     kind: str | None
     need: int | None
     parts: dict[str, str]
+    gone: int | None = None
+    batch: str | None = None
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -74,7 +80,18 @@ def entity_row(tenant: str, entity: Entity, same: Same) -> EntityRow:
 def record_rows(tenant: str, entity: Entity) -> list[RecordRow]:
     """The rows of its records."""
     return [
-        RecordRow(tenant, entity.category, vendor, side.record, entity.id, side.kind, side.need, side.parts)
+        RecordRow(
+            tenant,
+            entity.category,
+            vendor,
+            side.record,
+            entity.id,
+            side.kind,
+            side.need,
+            side.parts,
+            undecided(entity, vendor),
+            side.batch,
+        )
         for vendor, side in entity.sides.items()
     ]
 

@@ -96,8 +96,22 @@ class Push(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: str | UnsetType | None = UNSET
 
 
+class Past(msgspec.Struct, frozen=True, gc=False):
+    """A value that a field had, and when it was last known to."""
+
+    value: Value
+    at: datetime
+
+
+class Turns(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What our writes did to a field lately: the values that it had, and when one of them came back by our own hand."""
+
+    held: tuple[Past, ...] = ()
+    returns: tuple[datetime, ...] = ()
+
+
 class Side(msgspec.Struct, omit_defaults=True):
-    """One vendor's record of the entity."""
+    """One vendor's record of the entity. `batch` is the newest held batch that changed it, released or not."""
 
     record: str
     seen: int
@@ -121,6 +135,8 @@ class Side(msgspec.Struct, omit_defaults=True):
     unreadable: int | None = None
     parts: dict[str, str] = {}
     into: str | None = None
+    batch: str | None = None
+    turns: dict[str, Turns] = {}
 
     def busy(self) -> bool:
         """A write to this record is in flight or its outcome is unknown."""

@@ -185,6 +185,7 @@ class Entities:
             overrides.end_overtaken(entity)
 
     def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
+        side.batch = reading.batch or side.batch
         side.kind = reading.kind or side.kind
         if reading.parts is not None and not side.parts:
             side.parts = reading.parts
@@ -364,7 +365,7 @@ class Entities:
         vendor = next(name for name, each in entity.sides.items() if each is side)
         reads_as = lens(vendor, entity.category).when_gone(self.options)
         if not reads_as or removed.evidence == "removed_by_us":
-            side.gone = event.position
+            side.gone = side.gone or event.position
             return
         for field, value in reads_as.items():
             held = side.shadow.get(field)

@@ -16,6 +16,7 @@ from daemon.domain.fields import Value
 from daemon.mappings.lens import REFERENCE, REMOVED
 from projections import overrides
 from projections.entity import RECENT, Attempt, Base, Entity, Head, Push, Shadow, Side, base_of
+from projections.turns import turn
 
 Same = Callable[[str, Value, Value], bool]
 """same(field, a, b): equal by class, after normalising."""
@@ -95,7 +96,7 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
     side.restored = None
     if side.gone is not None and not o.removed and not entity.apart:
         entity.tombstone = None  # seen again after a false removal: the same link, with its base
-    side.gone = o.position if o.removed else None
+    side.gone = (side.gone or o.position) if o.removed else None
     if o.reference is not UNSET:
         side.reference = o.reference
     suspects = [a for a in side.attempts if a.state == "open" or _is_recent(a, o)]
@@ -133,6 +134,7 @@ def _accept_field(
         if want is None or not rules.kept(field, want.value, value):
             continue
         if (attempt.state == "open" and o.started is not None) or (attempt.state == "recent" and new):
+            turn(side, field, want, o.recorded_at, rules.same)
             _ours(entity, side, rules, field, value, attempt, o.position)
             return
     if new:
@@ -180,6 +182,7 @@ def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules
         if field in (REFERENCE, REMOVED):
             continue
         read = o.fields.get(field, want.value)  # left out, a blank one perhaps: nothing contradicts our write
+        turn(side, field, want, o.recorded_at, rules.same)
         there = Half(want.source_value, want.source_position)
         if rules.etags or rules.kept(field, want.value, read):
             entity.base[field] = base_of(

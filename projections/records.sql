@@ -8,10 +8,14 @@ CREATE TABLE records (
     kind        text,
     need        bigint,
     parts       json NOT NULL,
+    gone        bigint,
+    batch       text,
     PRIMARY KEY (tenant, category, vendor, external_id)
 );
 CREATE INDEX records_entity ON records (tenant, entity);
 CREATE INDEX records_need ON records (tenant, vendor, need) WHERE need IS NOT NULL;
+CREATE INDEX records_gone ON records (tenant, vendor, category) WHERE gone IS NOT NULL;
+CREATE INDEX records_batch ON records (tenant, batch) WHERE batch IS NOT NULL;
 
 -- name: delete
 DELETE FROM records WHERE tenant = $1 AND entity = ANY ($2::text[])

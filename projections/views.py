@@ -12,7 +12,8 @@ import msgspec
 
 from daemon.domain.events import LOG_RESTORED, Event
 from daemon.mappings.lens import Options
-from projections import commands, conflicts
+from projections import batches, commands, conflicts
+from projections.batches import BatchRow
 from projections.commands import CommandRow
 from projections.companies import CompanyRow, company_row
 from projections.conflicts import ConflictRow
@@ -34,7 +35,7 @@ from projections.projects import ProjectRow, project_row
 from projections.prospects import ProspectRow, prospect_row
 
 Subject = ContactRow | CompanyRow | ProjectRow | ProspectRow | LeadRow
-Row = EntityRow | RecordRow | KeyRow | AliasRow | Subject | CommandRow | ConflictRow
+Row = EntityRow | RecordRow | KeyRow | AliasRow | Subject | CommandRow | ConflictRow | BatchRow
 
 VIEWS: Final[dict[str, type[msgspec.Struct]]] = {
     "entities": EntityRow,
@@ -48,6 +49,7 @@ VIEWS: Final[dict[str, type[msgspec.Struct]]] = {
     "leads": LeadRow,
     "commands": CommandRow,
     "conflicts": ConflictRow,
+    "batches": BatchRow,
 }
 """Every view by name, with the Struct of its rows. Its table and statements stand in `<name>.sql`."""
 
@@ -72,14 +74,16 @@ class Change(msgspec.Struct):
 
 
 class Fold:
-    """All views of one tenant. `commands` holds the rows at hand, as `entities` holds the entities at hand."""
+    """All views of one tenant. `commands` and `batches` hold the rows at hand, `entities` the entities at hand."""
 
     def __init__(self, tenant: str, options: Options) -> None:
         self.tenant = tenant
         self.entities = Entities(tenant, options)
         self.commands: dict[str, CommandRow] = {}
+        self.batches: dict[str, BatchRow] = {}
         self._commands: set[str] = set()
         self._conflicts: dict[str, ConflictRow] = {}
+        self._batches: set[str] = set()
 
     def evolve(self, events: Iterable[Event]) -> None:
         """Fold a page of events; raises UnknownEventError, and then nothing of the page counts."""
@@ -93,6 +97,9 @@ class Fold:
             row = conflicts.conflict_row(self.tenant, event)
             if row is not None:
                 self._conflicts[row.conflict] = row
+            batch = batches.evolve(self.tenant, self.batches, event)
+            if batch is not None:
+                self._batches.add(batch)
 
     def change(self) -> Change:
         """What the events since the last call do to the views."""
@@ -103,6 +110,7 @@ class Fold:
                 "aliases": list(merged),
                 "commands": list(self._commands),
                 "conflicts": list(self._conflicts),
+                "batches": list(self._batches),
             },
             insert={
                 **self.rows([self.entities.by_id[name] for name in sorted(touched)]),
@@ -111,11 +119,13 @@ class Fold:
                 ),
                 "commands": [self.commands[name] for name in sorted(self._commands)],
                 "conflicts": list(self._conflicts.values()),
+                "batches": [self.batches[name] for name in sorted(self._batches)],
             },
         )
         self.entities.clear()
         self._commands.clear()
         self._conflicts.clear()
+        self._batches.clear()
         return change
 
     def rows(self, entities: Iterable[Entity]) -> dict[str, list[Row]]:

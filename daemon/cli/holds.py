@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
+from daemon.cli.batching import BATCH, release_batch
 from daemon.cli.opening import load, tenant_of, with_config, with_tenant
 from daemon.cli.operating import Ruling, append, operator, ruling_of, tell
 from daemon.domain.errors import UsageError
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 def release(config_file: Path | None, tenant: str | None, ref: str, as_json: bool) -> None:
     """Let what is held go: the same cause does not hold it again.
 
-    ID is one of `toveis commands --held`, or its beginning. What follows depends on the reason, and is said. The id of
-    an entity whose link was closed makes it begin anew.
+    ID is one of `toveis commands --held`, or its beginning. What follows depends on the reason, and is said. A batch
+    (bat-…) is looked at again as a whole. The id of an entity whose link was closed makes it begin anew.
 
     \b
     Example:  toveis release con-5qrx
     """
-    _act("release", config_file, tenant, ref, as_json=as_json)
+    if ref.startswith(BATCH):
+        settings = load(config_file, secrets=False)
+        release_batch(settings, tenant_of(settings, tenant), ref, as_json=as_json)
+    else:
+        _act("release", config_file, tenant, ref, as_json=as_json)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from daemon.cli.times import shown
 if TYPE_CHECKING:
     from daemon.storage.connection import Connection
     from daemon.storage.views import Held
+    from projections.batches import BatchRow
     from projections.commands import CommandRow
 
 STATES: Final = {
@@ -42,24 +43,30 @@ def commands(config_file: Path | None, tenant: str | None, state: str | None, as
     """
     settings = load(config_file, secrets=False)
     chosen = tenant_of(settings, tenant)
-    from daemon.storage import views
+    from daemon.storage import brakes, views
 
     wanted = STATES[state] if state is not None else tuple(s for states in STATES.values() for s in states)
 
-    async def look(conn: "Connection") -> "tuple[list[CommandRow], list[Held]]":
+    async def look(conn: "Connection") -> "tuple[list[CommandRow], list[Held], list[BatchRow]]":
         held = await views.held(conn, chosen.name) if "held" in wanted else []
-        return await views.commands_in(conn, chosen.name, wanted), held
+        batches = await brakes.batches(conn, chosen.name) if "held" in wanted else []
+        waiting = [row for row in batches if row.released is None]
+        return await views.commands_in(conn, chosen.name, wanted), held, waiting
 
     print_commands(*ask(settings, look), as_json=as_json)
 
 
-def print_commands(rows: "Iterable[CommandRow]", held: "Iterable[Held]", *, as_json: bool) -> None:
-    """JSON objects, or a table; after the commands the entities that wait as a whole."""
+def print_commands(
+    rows: "Iterable[CommandRow]", held: "Iterable[Held]", batches: "Iterable[BatchRow]", *, as_json: bool
+) -> None:
+    """JSON objects, or a table; after the commands the entities that wait as a whole, and what a brake holds."""
     if as_json:
         for row in rows:
             click.echo(msgspec.json.encode(_row(row)).decode())
         for entity in held:
             click.echo(msgspec.json.encode(_held(entity)).decode())
+        for batch in batches:
+            click.echo(msgspec.json.encode(_batch(batch)).decode())
         return
     from rich.console import Console
     from rich.markup import escape
@@ -80,6 +87,9 @@ def print_commands(rows: "Iterable[CommandRow]", held: "Iterable[Held]", *, as_j
         table.add_row(
             entity.entity, "held", "", f"{entity.category} {entity.entity}", "", escape(harmless(why))
         )
+    for batch in batches:
+        about = f"{batch.count} or more of {batch.category}"
+        table.add_row(batch.batch, "held", batch.vendor, about, "", f"{batch.kind}: {batch.detail}")
     if table.row_count:
         Console().print(table)
         click.echo(
@@ -118,4 +128,20 @@ def _held(held: "Held") -> dict[str, Any]:
         "detail": held.hold.detail,
         "candidates": held.hold.candidates,
         "position": held.hold.position,
+    }
+
+
+def _batch(batch: "BatchRow") -> dict[str, Any]:
+    """What a brake holds as one: its id is the batch's."""
+    return {
+        "id": batch.batch,
+        "state": "held",
+        "target": None,
+        "entity": None,
+        "reason": batch.kind,
+        "category": batch.category,
+        "vendor": batch.vendor,
+        "detail": batch.detail,
+        "count": batch.count,
+        "position": batch.held,
     }

@@ -10,7 +10,7 @@ import msgspec
 from daemon.cli.times import shown
 from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
 from daemon.domain.settings import TenantSettings
-from daemon.storage import log, views, working
+from daemon.storage import brakes, log, views, working
 from daemon.storage.connection import Connection
 
 WIDTH: Final = 80
@@ -32,6 +32,7 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
         },
         "commands": {key: counts[key] for key in ("pending", "held", "dead")},
         "held_entities": counts["held_entities"],
+        "held_batches": sum(row.released is None for row in await brakes.batches(conn, tenant.name)),
         "waiting": counts["waiting"] if tenant.sync.first_sync == "wait" else 0,
         "limits": {
             "vitec": msgspec.to_builtins(tenant.vitec.limits),
@@ -71,6 +72,8 @@ def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
         click.echo(
             f"  entities   {state['held_entities']} held, {state['waiting']} waiting for their release"
         )
+        if state["held_batches"]:
+            click.echo(f"  brakes     {state['held_batches']} held: see `toveis commands --held`")
         for source, looked in state["sources"].items():
             whole = "complete" if looked["complete"] else "first poll under way"
             click.echo(f"  {source:<22} last looked at {shown(looked['looked_at'])} ({whole})")

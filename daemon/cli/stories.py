@@ -194,6 +194,7 @@ class Story:
         changes = {f: v for f, v in content.fields.items() if (v if before is None else v != before.get(f))}
         way = WAYS[reading.via]
         overlap = " (set aside: it overlapped another read)" if reading.verdict != "accepted" else ""
+        overlap += f" (with too many others at once: {reading.batch})" if reading.batch is not None else ""
         if content.removed:
             return f"{NAMES[event.origin]} ({way}): removed"
         flags = [_flag(flag) for flag in content.flags if flag not in self._flags.get(event.stream, ())]

@@ -67,7 +67,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `inside` names the key of `data` under which the record lies. `command` is the write that a readback follows.
     `first` marks what the very first poll found; `kind` is the vendor's word for the record's type, `query` the
     query of a notification (without its secret). `parts` are the records that this one joins, where only the way
-    it came tells them; `into` is the record that this one was merged into.
+    it came tells them; `into` is the record that this one was merged into. `batch` is the held batch that it is a
+    part of.
     """
 
     via: str
@@ -82,6 +83,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     unreadable: bool = False
     parts: dict[str, str] | None = None
     into: str | None = None
+    batch: str | None = None
 
 
 class Half(msgspec.Struct, frozen=True, gc=False):
@@ -341,6 +343,30 @@ class HoldDiscarded(Decision, frozen=True):
     by: str
 
 
+class BatchHeld(Decision, frozen=True):
+    """More than a brake lets go at once: nothing follows from any of it until it is released.
+
+    `kind`: changes (of linked records, found by one poll) or removals (all of a vendor's in a category that nothing
+    followed from yet). `count` is how many there were when it was held, `limit` how many would have passed.
+    """
+
+    batch: str
+    kind: str
+    vendor: str
+    category: str
+    count: int
+    limit: int
+    detail: str
+
+
+class BatchReleased(Decision, frozen=True):
+    """The batch may go: an operator (`by`) said so, or nothing of it is left."""
+
+    batch: str
+    reason: str
+    by: str = ""
+
+
 DECISIONS: Final[dict[str, type[Decision]]] = {
     kind.__name__: kind
     for kind in (
@@ -364,6 +390,8 @@ DECISIONS: Final[dict[str, type[Decision]]] = {
         EntityReleased,
         HoldDiscarded,
         LogRestored,
+        BatchHeld,
+        BatchReleased,
     )
 }
 OBSERVED: Final = "RecordObserved"

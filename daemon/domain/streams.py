@@ -76,8 +76,22 @@ def parted_id(category: str, entity: str, version: int) -> str:
 
 
 def _entity_id(category: str, *parts: str) -> str:
+    return f"{_PREFIXES.get(category, category[:3])}-{_short(*parts)}"
+
+
+def batch_id(*parts: str) -> str:
+    """The id of what a brake holds as one: as short as an entity's, and the same for the same parts."""
+    return f"bat-{_short(*parts)}"
+
+
+def batch_stream(batch: str) -> str:
+    """The stream of the decisions about a batch: `batch:bat-…`."""
+    return f"batch:{batch}"
+
+
+def _short(*parts: str) -> str:
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=10).digest()
-    return f"{_PREFIXES.get(category, category[:3])}-{base64.b32encode(digest).decode().lower()}"
+    return base64.b32encode(digest).decode().lower()
 
 
 def relation_id(estate: str, contact: str) -> str:

@@ -14,6 +14,7 @@ from daemon.domain.settings import Limits
 from daemon.domain.streams import VITEC, record_stream, relation_id
 from daemon.domain.times import vendor_time
 from daemon.ingest.apart import apart, passes
+from daemon.ingest.batches import Batch, batch
 from daemon.ingest.polls import Poller
 from daemon.ingest.relations import contacts_gone, relations_of_estate
 from daemon.ingest.removals import removed
@@ -22,7 +23,7 @@ from daemon.mappings.estate_statuses import odd_statuses
 from daemon.mappings.vitec_property import property_in
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
-from daemon.storage.appender import Item
+from daemon.storage.appender import Appender, Item
 from daemon.storage.connection import Connection
 from daemon.storage.views import Typed
 from daemon.storage.working import Cursor, source_of
@@ -40,13 +41,15 @@ class EstatePoller(Poller):
         super().__init__(tenant, source_of(VITEC, category), VITEC, every=every)
         self._client = client
 
-    async def look_at(self, cursor: Cursor, kind: str, estate: str, listed: str | None = None) -> int:
+    async def look_at(
+        self, cursor: Cursor, kind: str, estate: str, found: Batch | Appender, listed: str | None = None
+    ) -> int:
         """Read one estate and who is interested in it; the number of calls that it took, as far as it can be told."""
         started = self.at.appender.head
         payload = await self._client.estate(kind, estate)
         if payload is None:
             stream = record_stream("project", VITEC, estate)
-            await self.at.appender.append([removed(self.at, stream, VITEC, listed or str(started))])
+            await found.append([removed(self.at, stream, VITEC, listed or str(started))])
             return 1
         whole = partial(self.read, cursor, "project", estate, payload, started, kind=kind)
         part = _property(payload)
@@ -54,9 +57,9 @@ class EstatePoller(Poller):
         try:
             relations, calls = await self._relations(cursor, estate, payload)
         except VendorError:  # what was read is kept, and the estate stays due
-            await self.at.appender.append([whole(), *rest])
+            await found.append([whole(), *rest])
             raise
-        await self.at.appender.append([whole(listed=listed), *rest, *relations])
+        await found.append([whole(listed=listed), *rest, *relations])
         return 1 + calls
 
     async def _relations(self, cursor: Cursor, estate: str, payload: bytes) -> tuple[list[Item], int]:
@@ -69,20 +72,12 @@ class EstatePoller(Poller):
             self.read(cursor, "prospect", relation_id(estate, contact), relation, started)
             for contact, relation in found.present.items()
         ]
-        if self._too_many(len(found.gone), found.known):
-            self._log.warning("poll.removals_held", record=estate, count=len(found.gone))
-        else:
-            for contact, evidence in found.gone.items():
-                stream = record_stream("prospect", VITEC, relation_id(estate, contact))
-                items.append(removed(self.at, stream, VITEC, str(started), evidence))
-            lost = [contact for contact, evidence in found.gone.items() if evidence == CONTACT_GONE]
-            items += await contacts_gone(self.at, self._client, lost, str(started))
+        for contact, evidence in found.gone.items():
+            stream = record_stream("prospect", VITEC, relation_id(estate, contact))
+            items.append(removed(self.at, stream, VITEC, str(started), evidence))
+        lost = [contact for contact, evidence in found.gone.items() if evidence == CONTACT_GONE]
+        items += await contacts_gone(self.at, self._client, lost, str(started))
         return items, 2 * -(-(len(found.present) + len(found.gone)) // 20)
-
-    def _too_many(self, gone: int, known: int) -> bool:
-        """More than the brake lets go at once (G13): rather an answer that lacks something than so many removals."""
-        brake = self.at.settings.sync.delete_brake
-        return gone > max(brake.count, known * brake.percent / 100)
 
 
 class VitecEstatePoller(EstatePoller):
@@ -115,10 +110,12 @@ class VitecEstatePoller(EstatePoller):
             streams = await working.to_read(conn, self.tenant, said, self.at.clock())
         due = [each for each in listed if record_stream("project", VITEC, each.id) in streams]
 
-        async def read(each: EstateReference) -> None:
-            await self.look_at(cursor, each.kind, each.id, each.changed_at)
+        async with batch(self, self.source, (VITEC, "project"), cursor) as found:
 
-        failed = await apart(due, read)
+            async def read(each: EstateReference) -> None:
+                await self.look_at(cursor, each.kind, each.id, found, each.changed_at)
+
+            failed = await apart(due, read)
         for each, error in failed:
             self._log.warning("poll.unreadable_estate", record=each.id, reason=type(error).__name__)
         left = [time for each, _ in failed if (time := vendor_time(each.changed_at))]
@@ -138,7 +135,7 @@ class VitecRelationPoller(Rounds[Typed], EstatePoller):
 
     async def look(self, cursor: Cursor, each: Typed) -> int:
         """Read an estate whole."""
-        return await self.look_at(cursor, each.kind, each.external_id)
+        return await self.look_at(cursor, each.kind, each.external_id, self.at.appender)
 
     @property
     def limits(self) -> Limits:

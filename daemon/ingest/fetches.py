@@ -15,8 +15,9 @@ from daemon.mappings.privacy import without_national_ids
 from daemon.mappings.vitec_link import links_in
 from daemon.mappings.vitec_property import property_in
 from daemon.mappings.vitec_relation import relations_in
+from daemon.policies.plan import synced
 from daemon.processor import ONCE_A_DAY, Processor, Tenant
-from daemon.storage import log, views
+from daemon.storage import brakes, log, views
 from daemon.storage.appender import Item
 from daemon.storage.log import Read
 from daemon.storage.views import Need
@@ -29,6 +30,12 @@ AT_ONCE: Final = 20
 
 LONGEST_REST: Final = timedelta(minutes=10)
 """A record that cannot be read is asked for again after a second, two, four, and at last this often."""
+
+PATIENCE: Final = 4
+"""A removal that still waits after as long as this many failed reads take is asked for again: it may be a false one."""
+
+FEW: Final = 5
+"""So many of them in a tick: there may be thousands, and nobody waits for them."""
 
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
 
@@ -46,19 +53,28 @@ class Fetcher(Processor):
         """Read what the views say is needed, except what was read since and is not folded yet."""
         async with self.at.connection() as conn:
             needs = await views.needs(conn, self.tenant, self.vendor)
-        streams = {record_stream(n.category, self.vendor, n.external_id): n for n in needs}
+            gone = await brakes.removals(conn, self.tenant, synced(self.at.settings.sync))
+        missing = [each.need() for each in gone if each.vendor == self.vendor]
+        streams = {self._stream(need): need for need in (*missing, *needs)}
         self._met = {stream: started for stream, started in self._met.items() if stream in streams}
         self._failed = {stream: failed for stream, failed in self._failed.items() if stream in streams}
         now = self.at.clock()
+        for need in missing:  # most are decided on before it is worth while to ask
+            self._failed.setdefault(self._stream(need), (PATIENCE, now + _rest(PATIENCE)))
         due = [
             need
             for stream, need in streams.items()
             if self._met.get(stream, -1) < need.need
             and (stream not in self._failed or self._failed[stream][1] <= now)
         ]
+        again = [need for need in due if need.missing][:FEW]
+        due = [need for need in due if not need.missing] + again
         if due:
             await self.fetch(due)
         return False
+
+    def _stream(self, need: Need) -> str:
+        return record_stream(need.category, self.vendor, need.external_id)
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read these records and append what was found."""
@@ -71,15 +87,20 @@ class Fetcher(Processor):
 
     def rests(self, need: Need, error: Exception | None = None) -> None:
         """This record cannot be read now."""
-        stream = record_stream(need.category, self.vendor, need.external_id)
+        stream = self._stream(need)
         times = self._failed.get(stream, (0, None))[0] + 1
-        rest = min(LONGEST_REST, timedelta(seconds=2.0 ** min(times - 1, 20)))
-        self._failed[stream] = times, self.at.clock() + rest
-        self._log.warning("fetch.unreadable", stream=stream, reason=type(error).__name__ if error else None)
+        self._failed[stream] = times, self.at.clock() + _rest(times)
+        if error is not None or not need.missing:
+            self._log.warning(
+                "fetch.unreadable", stream=stream, reason=type(error).__name__ if error else None
+            )
 
     async def found(self, need: Need, started: int, payload: bytes | None, evidence: str = NOT_FOUND) -> None:
-        """Append a record as it was read, or its confirmed removal."""
-        stream = record_stream(need.category, self.vendor, need.external_id)
+        """Append a record as it was read, or its confirmed removal; one that is missing still is asked for later."""
+        stream = self._stream(need)
+        if payload is None and need.missing:
+            self.rests(need)
+            return
         item: Item = (
             removed(self.at, stream, self.vendor, str(need.need), evidence)
             if payload is None
@@ -108,7 +129,7 @@ class Fetcher(Processor):
             payload=payload if self.at.options.store_national_ids else without_national_ids(payload),
             reading=Reading(via="fetch", started=started, kind=need.kind),
             correlation_id=derived_id(self.tenant, stream, str(need.need)),
-            always=True,
+            always=not need.missing,
         )
 
 
@@ -286,6 +307,10 @@ class VitecConnectFetcher(Fetcher):
         for contact, error in await apart(of, read):
             for need in of[contact]:
                 self.rests(need, error)
+
+
+def _rest(times: int) -> timedelta:
+    return min(LONGEST_REST, timedelta(seconds=2.0 ** min(times - 1, 20)))
 
 
 def _grouped(needs: Iterable[Need], part: str) -> dict[str, list[Need]]:

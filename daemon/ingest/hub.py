@@ -11,6 +11,7 @@ from typing import Final
 
 from daemon.domain.streams import VITEC, record_stream
 from daemon.ingest.apart import apart, passes
+from daemon.ingest.batches import Batch, batch
 from daemon.ingest.fetches import Fetcher
 from daemon.ingest.polls import Poller
 from daemon.ingest.removals import removed
@@ -42,7 +43,8 @@ class VitecHubPoller(Poller):
         listed = {each.id: each.changed_at for each in await self._client.estates()}
         missing = sorted(self._listed - listed.keys())
         due = dict.fromkeys([*await self._changed_ones(listed), *missing, *await self._long_unread()])
-        failed = await apart(due, lambda estate: self._read(cursor, estate, listed.get(estate)))
+        async with batch(self, self.source, (VITEC, "project"), cursor) as found:
+            failed = await apart(due, lambda estate: self._read(cursor, estate, listed.get(estate), found))
         for estate, error in failed:
             self._log.warning("poll.unreadable_estate", record=estate, reason=type(error).__name__)
         self._listed = {*listed, *(estate for estate, _ in failed)}  # a missing one is asked for once more
@@ -59,16 +61,16 @@ class VitecHubPoller(Poller):
         async with self.at.connection() as conn:
             return [each.external_id for each in await views.estates_to_look_at(conn, self.tenant, before)]
 
-    async def _read(self, cursor: Cursor, estate: str, said: str | None) -> None:
+    async def _read(self, cursor: Cursor, estate: str, said: str | None, found: Batch) -> None:
         started = self.at.appender.head
         detail = await self._client.estate(estate)
         if detail is None:
             gone = removed(self.at, record_stream("project", VITEC, estate), VITEC, said or str(started))
-            await self.at.appender.append([gone])
+            await found.append([gone])
             return
         payload = hub_estate_of(estate, detail)
         read = self.read(cursor, "project", estate, payload, started, kind=KIND, listed=said)
-        await self.at.appender.append([read])
+        await found.append([read])
 
 
 class VitecHubFetcher(Fetcher):

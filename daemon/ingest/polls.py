@@ -17,6 +17,7 @@ from daemon.domain.events import Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.domain.times import vendor_time
 from daemon.ingest.apart import AT_FAULT, CLOSED
+from daemon.ingest.batches import batch
 from daemon.ingest.removals import removed
 from daemon.mappings import lens
 from daemon.mappings.privacy import without_national_ids
@@ -157,23 +158,24 @@ class PropstreetPoller(Poller):
         since, next_page, latest = self.since(cursor), None, cursor.cursor
         followed: set[str] = set()
         text = since.astimezone(UTC).isoformat().replace("+00:00", "Z") if since is not None else None
-        while True:
-            started = self.at.appender.head
-            page = await self._client.page(
-                self._category, updated_since=text, cursor=next_page, parent=parent
-            )
-            rows = [(row, raw) for raw in page.rows if (row := self._row(raw)) is not None]
-            latest = newest((latest, *(row.updated_utc for row, _ in rows)), self.at.clock())
-            await self.at.appender.append(
-                [self.read(cursor, self._category, str(row.id), raw, started) for row, raw in rows],
-                also=partial(working.move_cursor, tenant=self.tenant, source=source, cursor=latest),
-            )
-            if page.next_cursor is None:
-                return
-            if page.next_cursor in followed:
-                raise Retryable("a page of the list names one that was read before")
-            followed.add(page.next_cursor)
-            next_page = page.next_cursor
+        async with batch(self, source, (self.vendor, self._category), cursor) as found:
+            while True:
+                started = self.at.appender.head
+                page = await self._client.page(
+                    self._category, updated_since=text, cursor=next_page, parent=parent
+                )
+                rows = [(row, raw) for raw in page.rows if (row := self._row(raw)) is not None]
+                latest = newest((latest, *(row.updated_utc for row, _ in rows)), self.at.clock())
+                await found.append(
+                    [self.read(cursor, self._category, str(row.id), raw, started) for row, raw in rows],
+                    also=partial(working.move_cursor, tenant=self.tenant, source=source, cursor=latest),
+                )
+                if page.next_cursor is None:
+                    return
+                if page.next_cursor in followed:
+                    raise Retryable("a page of the list names one that was read before")
+                followed.add(page.next_cursor)
+                next_page = page.next_cursor
 
     def _row(self, raw: bytes) -> _Row | None:
         """A row that names no record says nothing of any, and must not keep the others back."""
@@ -246,8 +248,9 @@ class VitecConnectPoller(Poller):
             listed: list[Reference] = getattr(changes, name)
             async with self.at.connection() as conn:
                 due = await self._due(conn, category, listed)
-            for at in range(0, len(due), BATCH):
-                await self._read(cursor, category, kind, due[at : at + BATCH])
+            async with batch(self, self.source, (VITEC, category), cursor) as found:
+                for at in range(0, len(due), BATCH):
+                    await found.append(await self._read(cursor, category, kind, due[at : at + BATCH]))
         lists = (changes.persons, changes.companies, changes.deceased_estates)
         await self.move(cursor, [[each.changed_at for each in listed] for listed in lists])
         return True
@@ -258,16 +261,18 @@ class VitecConnectPoller(Poller):
         due = await working.to_read(conn, self.tenant, said, self.at.clock())
         return [each for each in listed if record_stream(category, VITEC, each.id) in due]
 
-    async def _read(self, cursor: Cursor, category: str, kind: Kind, batch: Sequence[Reference]) -> None:
+    async def _read(
+        self, cursor: Cursor, category: str, kind: Kind, listed: Sequence[Reference]
+    ) -> list[Item]:
         started = self.at.appender.head
-        found = await self._client.read(kind, [reference.id for reference in batch])
+        found = await self._client.read(kind, [reference.id for reference in listed])
         items: list[Item] = [
             self.read(cursor, category, r.id, found[r.id], started, kind=kind, listed=r.changed_at)
-            for r in batch
+            for r in listed
             if r.id in found
         ]
-        for reference in batch:
+        for reference in listed:
             if reference.id not in found and await self._client.read_one(kind, reference.id) is None:
                 stream = record_stream(category, VITEC, reference.id)
                 items.append(removed(self.at, stream, VITEC, reference.changed_at))
-        await self.at.appender.append(items)
+        return items

@@ -17,11 +17,10 @@ from daemon.vendors.vitec_connect.joined import relations_of
 
 
 class EstateRelations(msgspec.Struct, frozen=True):
-    """By contact: the relations that are there, and of those that we knew and are gone, why. `known`: how many we knew."""
+    """By contact: the relations that are there, and of those that we knew and are gone, why."""
 
     present: dict[str, bytes]
     gone: dict[str, str]
-    known: int = 0
 
 
 async def relations_of_estate(
@@ -46,7 +45,6 @@ async def relations_of_estate(
     return EstateRelations(
         {each: relation for each, relation in found.items() if relation is not None},
         {each: CONTACT_GONE if each in read.unknown else NOT_FOUND for each in gone},
-        len(before),
     )
 
 

@@ -45,6 +45,9 @@ REFERENCE = "reference"
 REMOVED = "removed"
 """The pseudo-field that asks for the removal of the record (V8)."""
 
+OUT_OF_SCOPE = frozenset(("deceased_estate", "association", "commission", "unknown_person"))
+"""Flags of records that are recorded and not synced (C15, E11, R12)."""
+
 
 class Options(Struct, frozen=True):
     """What a mapping depends on besides the payload: [tenants.sync] and Vitec's list of categories.

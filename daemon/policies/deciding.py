@@ -3,7 +3,8 @@
 from typing import Final
 
 from daemon.domain.events import CommandSuperseded, Decision, EntityHeld
-from daemon.mappings.lens import REMOVED
+from daemon.mappings.lens import OUT_OF_SCOPE, REMOVED
+from daemon.policies.brakes import OSCILLATION, in_held_batch, oscillation, removal_waits
 from daemon.policies.deleting import remove
 from daemon.policies.leading import lead_on
 from daemon.policies.linking import introduce
@@ -19,8 +20,8 @@ MATCHED: Final = "matched"
 SENSITIVE: Final = "sensitive"
 """The flag, and the hold, of a confidential deal (E12)."""
 
-OUT_OF_SCOPE: Final = frozenset(("deceased_estate", "association", "commission", "unknown_person"))
-"""Flags of records that are recorded and not synced (C15, E11, R12)."""
+OPERATORS_OWN: Final = frozenset((MATCHED, OSCILLATION))
+"""Holds that do not end by themselves: only the operator knows whether it is the same person, or who else writes."""
 
 HELD: Final = {
     "deceased": "marked as deceased at Vitec (C12)",
@@ -39,8 +40,10 @@ def decide(entity: Entity, context: Context) -> Plan:
         return follow(entity, context)
     if entity.tombstone is not None or any(side.need is not None for side in entity.sides.values()):
         return NOTHING
-    if entity.hold is not None and entity.hold.reason == MATCHED:
-        return NOTHING  # only the operator knows whether it is the same person
+    if entity.hold is not None and entity.hold.reason in OPERATORS_OWN:
+        return _with_stop(entity, NOTHING)
+    if in_held_batch(entity, context.brakes) or removal_waits(entity, context.brakes, context.polled):
+        return _with_stop(entity, NOTHING)
     return _decide_records(entity, context)
 
 
@@ -70,6 +73,8 @@ def _decide_records(entity: Entity, context: Context) -> Plan:
 
 def _held(entity: Entity, flags: set[str], context: Context) -> Plan | None:
     """The hold of a record that must not be synced as it is; None when nothing is in its way."""
+    if (swing := oscillation(entity)) is not None:
+        return hold(entity, OSCILLATION, *swing)
     if any(side.unreadable is not None for side in entity.sides.values()):
         return hold(entity, "unreadable", "a payload cannot be translated; see history", "unreadable")
     for flag, detail in HELD.items():

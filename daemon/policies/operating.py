@@ -65,6 +65,7 @@ ENTITIES: Final = {
     "sensitive": WayOut("pushed, with what joins it", 'set `sensitive_business` to "push"'),
     "status_disagrees": WayOut("synced, but for its status", "correct the status at Vitec"),
     "unreadable": WayOut(None, "it ends by itself when the record can be read"),
+    "oscillation": WayOut("synced again, and counted anew", "find out what else writes to this field"),
 }
 """Every reason of an EntityHeld."""
 

@@ -7,8 +7,9 @@ import msgspec
 
 from daemon.domain.events import CommandSuperseded, Decision, EntityHeld, EntityReleased
 from daemon.domain.settings import Direction, Mode, SyncSettings
-from daemon.domain.streams import PROPSTREET, derived_id, entity_stream, record_stream
+from daemon.domain.streams import CATEGORIES, PROPSTREET, derived_id, entity_stream, record_stream
 from daemon.mappings.lens import Options
+from daemon.policies.brakes import Brakes
 from projections.entity import Entity
 
 
@@ -18,7 +19,8 @@ class Context(msgspec.Struct, frozen=True):
     `read_since` is, per vendor, the log's head when the newest read of this entity's record was sent. `ready` says that
     the first poll of both vendors is complete. `candidates` are entities that share a match key, for an unlinked one.
     `kin` are the entities that this one joins, by the category that its own record names. `refused` are (target,
-    category, field) that a vendor was seen to ignore. `heir` is the entity that a record was merged into.
+    category, field) that a vendor was seen to ignore. `heir` is the entity that a record was merged into. `polled` is,
+    per vendor, the log's head when the newest complete poll of this category was sent; `brakes` is what is held.
     """
 
     sync: SyncSettings
@@ -31,6 +33,8 @@ class Context(msgspec.Struct, frozen=True):
     kin: dict[str, Entity] = {}
     refused: frozenset[tuple[str, str, str]] = frozenset()
     heir: Entity | None = None
+    polled: dict[str, int] = {}
+    brakes: Brakes = Brakes()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -84,6 +88,11 @@ def direction(sync: SyncSettings, category: str) -> Direction:
         case "note":
             return sync.contacts if sync.note in ("activity", "keyword") else "off"
     raise ValueError(f"{category} has no direction")
+
+
+def synced(sync: SyncSettings) -> tuple[str, ...]:
+    """The categories that go anywhere."""
+    return tuple(category for category in CATEGORIES if direction(sync, category) != "off")
 
 
 def command_id(context: Context, entity: Entity, target: str) -> str:

@@ -135,6 +135,11 @@ def judge(read: Read, known: KnownRecord, tenant: str, end: int) -> NewEvent | N
     )
 
 
+def is_news(read: Read, known: KnownRecord) -> bool:
+    """Whether a read says anything else than the newest observation of its record."""
+    return known.event_id is None or _loose(read.payload) != known.content
+
+
 def _loose(text: bytes | str) -> Any:
     """JSON that the database would take: also half of a surrogate pair, which msgspec refuses."""
     try:

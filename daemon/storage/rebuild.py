@@ -91,7 +91,7 @@ def differ(view: str, live: list[dict[str, Any]], fresh: list[Row]) -> Iterator[
     new = {_key(row): row for row in map(views.plain, fresh)}
     for key in sorted(old.keys() | new.keys()):
         here, there = old.get(key), new.get(key)
-        entity = str((here or there or {})["entity"])
+        entity = str((here or there or {}).get("entity", key[0]))
         if here is None or there is None:
             yield Difference(view, entity, "*", here, there)
             continue
@@ -102,7 +102,7 @@ def differ(view: str, live: list[dict[str, Any]], fresh: list[Row]) -> Iterator[
 
 def _key(row: dict[str, Any]) -> tuple[str, ...]:
     """What makes a row of a view one row."""
-    names = ("command", "conflict", "alias", "key", "vendor", "external_id", "entity")
+    names = ("command", "conflict", "batch", "alias", "key", "vendor", "external_id", "entity")
     return tuple(str(row[name]) for name in names if name in row)
 
 

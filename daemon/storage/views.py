@@ -12,6 +12,8 @@ from daemon.domain.streams import PROPSTREET, VITEC, parse_record_stream
 from daemon.mappings.lens import Options
 from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
+from projections.batches import TYPES as BATCH_TYPES
+from projections.batches import BatchRow
 from projections.commands import OPEN, CommandRow
 from projections.commands import TYPES as COMMAND_TYPES
 from projections.conflicts import ConflictRow
@@ -24,6 +26,7 @@ _views: Final = {name: queries(name, "projections") for name in VIEWS}
 _entities: Final = msgspec.json.Decoder(Entity)
 _commands: Final = msgspec.json.Decoder(CommandRow)
 _conflicts: Final = msgspec.json.Decoder(ConflictRow)
+_batches: Final = msgspec.json.Decoder(BatchRow)
 _rows: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     name: msgspec.json.Decoder(kind) for name, kind in VIEWS.items()
 }
@@ -34,7 +37,10 @@ PAGE: Final = 500
 
 
 class Need(msgspec.Struct, frozen=True):
-    """A record that must be read again; `need` is the event that says so."""
+    """A record that must be read again; `need` is the event that says so.
+
+    `missing`: it is gone, nothing followed from that yet, and it may have come back.
+    """
 
     category: str
     vendor: str
@@ -43,6 +49,7 @@ class Need(msgspec.Struct, frozen=True):
     need: int
     dormant: bool
     parts: dict[str, str] = {}
+    missing: bool = False
 
 
 class Typed(msgspec.Struct, frozen=True):
@@ -93,6 +100,9 @@ async def load(conn: Connection, fold: Fold, events: Sequence[Event]) -> None:
         row.command: row
         for row in map(_commands.decode, await _column(conn, "commands", fold.tenant, list(names.commands)))
     }
+    if names.batches:
+        held = await _column(conn, "batches", fold.tenant, list(names.batches))
+        fold.batches = {row.batch: row for row in map(_batches.decode, held)}
 
 
 async def restored(conn: Connection, tenant: str, options: Options, event: Event) -> AsyncIterator[Change]:
@@ -112,17 +122,18 @@ class _Names(msgspec.Struct):
     records: set[tuple[str, str, str]]
     entities: set[str]
     commands: set[str]
+    batches: set[str]
 
 
 def _names(events: Iterable[Event]) -> _Names:
-    names = _Names(set(), set(), set())
+    names = _Names(set(), set(), set(), set())
     for event in map(known, events):
         record = parse_record_stream(event.stream)
         if record is not None:
             names.records.add(record)
             continue
         category, _, entity = event.stream.partition(":")
-        names.entities.add(entity)
+        (names.batches if event.type in BATCH_TYPES else names.entities).add(entity)
         if event.type == RecordsLinked.__name__:
             link = decision_of(event)
             assert isinstance(link, RecordsLinked)

@@ -16,6 +16,9 @@ SELECT entity FROM entities WHERE tenant = $1 AND entity > $2 ORDER BY entity LI
 -- name: commands
 SELECT to_json(commands) FROM commands WHERE tenant = $1 AND command = ANY ($2::text[])
 
+-- name: batches
+SELECT to_json(batches) FROM batches WHERE tenant = $1 AND batch = ANY ($2::text[])
+
 -- name: entities_with_any_key
 SELECT DISTINCT entity FROM match_keys WHERE tenant = $1 AND category = $2 AND key = ANY ($3::text[])
 

@@ -15,6 +15,7 @@ import msgspec
 from daemon.domain.events import (
     LEAD_RECEIVED,
     NOTIFIED,
+    BatchReleased,
     CommandAttempted,
     CommandDeadLettered,
     CommandFailed,
@@ -35,11 +36,13 @@ from daemon.domain.streams import (
     PROPSTREET,
     VENDORS,
     VITEC,
+    batch_id,
     derived_id,
     entity_stream,
     inbox_stream,
     relation_id,
 )
+from daemon.policies.brakes import CHANGES, held
 from daemon.policies.linking import linked
 from daemon.policies.operating import (
     Said,
@@ -338,6 +341,18 @@ def polled(annals: Annals, place: Place) -> None:
     annals.observe(*place)
 
 
+def flooded(annals: Annals, place: Place) -> None:
+    """An edit that a poll finds among too many; now and then an operator lets them go."""
+    vendor, category, record = place
+    batch = batch_id(TENANT, str(annals.head // 300))
+    annals.of_batch(held(batch, CHANGES, (vendor, category), 201, 200))
+    edited(annals, place)
+    payload = annals.desk(vendor, category).payload(record)
+    annals.append([annals.as_read(*place[::2], payload, annals.head, "poll", category=category, batch=batch)])
+    if annals.chance.random() < 0.5:
+        annals.of_batch(BatchReleased(batch, "looked at", "kari"))
+
+
 def notified(annals: Annals, place: Place) -> None:
     """An edit that a hint tells of; perhaps it has been read, perhaps the read overlapped another."""
     vendor, category, record = place
@@ -481,7 +496,20 @@ def answered(annals: Annals, place: Place) -> None:
 
 CHANCES: Final[Sequence[Callable[[Annals, Place], None]]] = (
     *(polled, polled, polled, notified, notified, pushed, pushed, pushed, answered, answered),
-    *(quarrelled, quarrelled, related, removed, parted, released, seen_to, merged, led, fetched, restored),
+    *(
+        quarrelled,
+        quarrelled,
+        related,
+        removed,
+        parted,
+        released,
+        seen_to,
+        merged,
+        led,
+        fetched,
+        restored,
+        flooded,
+    ),
 )
 
 

@@ -188,26 +188,6 @@ async def test_a_list_that_may_be_cut_is_not_taken_for_the_whole(
     assert (await cursor_of(tenant, poller.source)).cursor == times[-2]
 
 
-async def test_more_removals_than_the_brake_lets_go_are_held(
-    tenant: Tenant,
-    vitec: VitecConnectClient,
-    vendor: Vendor,
-    database: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    vendor.lists(A="2026-05-16T08:00:00", B="2026-05-16T08:00:00")
-    vendor.says |= {f"{CONTACT}/Speculator": [], f"{CONTACT}/Buyer": []}
-    few = tenant.settings.sync.delete_brake.count
-    believe(monkeypatch, "joined_records", [f"A:C{n}" for n in range(few + 1)])
-    poller = VitecEstatePoller(tenant, vitec)
-    cursor = await cursor_of(tenant, poller.source)
-    await poller.look_at(cursor, "CommercialProperty", "A")
-    assert await streams(database, "RecordRemoved") == []
-    believe(monkeypatch, "joined_records", [f"B:C{n}" for n in range(few)])
-    await poller.look_at(cursor, "CommercialProperty", "B")
-    assert len(await streams(database, "RecordRemoved")) == few
-
-
 # Relations and notes
 
 

@@ -19,6 +19,8 @@ from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
     LOG_RESTORED,
     SCHEMA_VERSION,
+    BatchHeld,
+    BatchReleased,
     CommandAttempted,
     CommandDeadLettered,
     CommandFailed,
@@ -44,6 +46,7 @@ from daemon.domain.streams import (
     PROPSTREET,
     VENDORS,
     VITEC,
+    batch_stream,
     derived_id,
     entity_stream,
     other,
@@ -52,6 +55,7 @@ from daemon.domain.streams import (
 from daemon.ingest import propstreet_webhooks, vitec_notifications
 from daemon.mappings import lens
 from daemon.mappings.lens import REFERENCE, REMOVED, Options, Patch
+from daemon.policies.brakes import Brakes, Vanished, standing, weigh
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
 from daemon.policies.merging import heir_of
@@ -64,6 +68,7 @@ from projections.commands import CommandRow
 from projections.conflicts import conflict_row
 from projections.entities import keys_of
 from projections.entity import Entity, Pending, Shadow, Side
+from projections.removals import undecided
 from projections.views import Fold
 from tests.unit.desks import ADR, DESKS, KEY, TABLE, Desk, Fields, StaleError, stamp
 
@@ -232,6 +237,7 @@ class Pair:
         self.incarnation = incarnation
         self.now = START
         self.ready = True
+        self.awaits_polls = False
         self.events: list[Event] = []
         self.fold = Fold(TENANT, options)
         self._desks: dict[tuple[str, str], Desk] = {
@@ -430,6 +436,7 @@ class Pair:
         command: str | None = None,
         first: bool = False,
         category: str | None = None,
+        batch: str | None = None,
     ) -> Read:
         """What a poll, a fetch or a read-back brings to the log."""
         category = category or self.category
@@ -439,7 +446,7 @@ class Pair:
             origin=vendor,
             occurred_at=self._changed(vendor, category, payload),
             payload=payload,
-            reading=Reading(via=via, started=started, command=command, first=first),
+            reading=Reading(via=via, started=started, command=command, first=first, batch=batch),
             correlation_id=derived_id(TENANT, stream, str(started)),
             always=always,
         )
@@ -575,7 +582,38 @@ class Pair:
             kin,
             self.refused(),
             self.fold.entities.resolve(known) if known is not None else None,
+            self.polled if self.awaits_polls else dict.fromkeys(VENDORS, self.head),
+            self.brakes(),
         )
+
+    def brakes(self) -> Brakes:
+        """What the brakes hold; what is decided of batches on the way is in the log."""
+        batches = list(self.fold.batches.values())
+        released = standing(batches).released
+        everybody = [e for e in self.fold.entities.by_id.values() if len(e.sides) == 2]
+        found: dict[tuple[str, str], int] = {}
+        for entity, vendor in ((e, v) for e in everybody for v in VENDORS):
+            kind = (vendor, entity.category)
+            if (undecided(entity, vendor) or 0) > released.get(kind, 0):
+                found[kind] = found.get(kind, 0) + 1
+        vanished = {
+            (vendor, category): Vanished(
+                count,
+                sum(e.category == category and e.sides[vendor].need is not None for e in everybody),
+                sum(e.category == category for e in everybody),
+            )
+            for (vendor, category), count in found.items()
+        }
+        brakes, decided = weigh(TENANT, batches, vanished, self.sync.delete_brake)
+        for decision in decided:
+            self.of_batch(decision)
+        return brakes
+
+    def of_batch(self, decision: BatchHeld | BatchReleased) -> None:
+        """What becomes of a batch, in its own stream."""
+        stream, kind = batch_stream(decision.batch), type(decision).__name__
+        event_id = derived_id(TENANT, stream, kind)
+        self.append([NewEvent(event_id, stream, kind, "toveis", self.now, encode(decision), event_id)])
 
     def kin(self, entity: Entity) -> dict[str, Entity]:
         """The entities that this one joins; Vitec knows persons and companies alike as contacts."""

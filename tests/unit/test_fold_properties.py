@@ -218,7 +218,7 @@ class Life:
 # The tables that a fold fills
 
 Tables = dict[str, dict[bytes, Any]]
-_KEYS = {"aliases": "alias", "commands": "command", "conflicts": "conflict"}
+_KEYS = {"aliases": "alias", "commands": "command", "conflicts": "conflict", "batches": "batch"}
 
 
 def empty() -> Tables:
@@ -243,6 +243,7 @@ def loaded(tables: Tables, options: Options) -> Fold:
         fold.entities.add(msgspec.json.decode(msgspec.json.encode(row.state), type=Entity))
     fold.entities.aliases = {row.alias: row.entity for row in tables["aliases"].values()}
     fold.commands = {row.command: row for row in tables["commands"].values()}
+    fold.batches = {row.batch: row for row in tables["batches"].values()}
     return fold
 
 
