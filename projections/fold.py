@@ -505,3 +505,5 @@ def _release_hold(entity: Entity, released: EntityReleased) -> None:
     if released.by and entity.hold is None:
         entity.tombstone, entity.apart = None, False
     entity.hold = None
+    for side in entity.sides.values():
+        side.turns.clear()
