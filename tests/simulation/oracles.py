@@ -14,6 +14,7 @@ from daemon.domain.streams import other
 from daemon.sandbox.agreement import SPEAKS
 from tests.simulation import logbook
 from tests.simulation.bench import Bench, Violation, World, named
+from tests.simulation.figures import Figures, counted
 from tests.simulation.lineage import Knows
 from tests.simulation.steps import VENDORS
 from tests.simulation.truth import Cell, Record, Version, plain
@@ -25,8 +26,18 @@ SPEAKING: Final = SPEAKS | {("prospect", "classification")}
 
 def check(world: World) -> list[Violation]:
     """Everything that is wrong."""
+    return examined(world)[0]
+
+
+def examined(world: World) -> tuple[list[Violation], Figures]:
+    """Everything that is wrong, and what there is to count; `lives` are the runner's to fill in."""
     bench = Bench(world)
-    return [violation for oracle in ORACLES for violation in oracle(bench)]
+    found = [violation for oracle in ORACLES for violation in oracle(bench)]
+    figures = counted(bench)
+    figures.in_window = len(in_window(bench))
+    figures.lost = sum(violation.oracle == "lost" for violation in found)
+    figures.duplicates = sum(violation.oracle == "doubled" for violation in found)
+    return found, figures
 
 
 # --- (a) both hold the same
