@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, json, to_builtins
 
 from daemon.domain.events import DECISIONS as DECISION_TYPES
 from daemon.domain.events import (
+    OBSERVED,
     CommandHeld,
     CommandIssued,
     CommandSucceeded,
@@ -18,14 +20,17 @@ from daemon.domain.events import (
     Event,
     RecordsLinked,
     decision_of,
+    reading_of,
 )
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
 from tests.simulation.lineage import Lineage
-from tests.simulation.steps import VENDORS, Story
-from tests.simulation.truth import Cell, Record, Truth
+from tests.simulation.steps import Story
+from tests.simulation.truth import Cell, Record, Truth, fields_of
 
 Row = Mapping[str, Any]
+SYNCED: Final = ("contact", "company", "project", "prospect")
+"""The categories whose fields are kept the same."""
 
 
 class World(Protocol):
@@ -144,7 +149,7 @@ class Bench:
     def paired(self) -> Iterator[tuple[Cell, Cell]]:
         """Every shared field of every pair: its cell at Vitec and at Propstreet."""
         for category, at_vitec, at_propstreet in self.pairs:
-            for cell in list(self.truth.present):
+            for cell in list(self.truth.present) if category in SYNCED else ():
                 if cell[:3] == ("vitec", category, at_vitec):
                     there = Cell("propstreet", category, at_propstreet, cell.field)
                     if there in self.truth.present:
@@ -181,6 +186,25 @@ class Bench:
         return None
 
     @cached_property
+    def observed(self) -> Mapping[Cell, set[str]]:
+        """Every value that some observation in the log shows of a contact or a company, or of anything at Propstreet."""
+        found: defaultdict[Cell, set[str]] = defaultdict(set)
+        for event in self.events:
+            category, _, rest = event.stream.partition(":")
+            vendor, _, record = rest.partition(":")
+            if event.type != OBSERVED or category not in SYNCED:
+                continue
+            row = json.decode(event.data)
+            inside = reading_of(event).inside
+            with suppress(
+                KeyError, TypeError, AttributeError
+            ):  # a relation or an estate has a form of its own
+                row = row if inside is None else row[inside]
+                for field, value in fields_of(category, row, 0 if vendor == "vitec" else 1).items():
+                    found[Cell(vendor, category, record, field)].add(value)
+        return found
+
+    @cached_property
     def conflicts(self) -> list[tuple[Event, ConflictResolved]]:
         """Every conflict in the log."""
         return [(e, d) for e, d in self.decisions if isinstance(d, ConflictResolved)]
@@ -209,11 +233,3 @@ class Bench:
 def named(cell: Cell) -> str:
     """A cell in words."""
     return f"{cell.category} {cell.vendor}:{cell.record} {cell.field}"
-
-
-def start_of(story: Story) -> datetime:
-    """The moment of second 0."""
-    return datetime.fromisoformat(story.knobs.start).astimezone(UTC)
-
-
-__all__ = ["VENDORS", "Bench", "Row", "Violation", "World", "named", "start_of"]

@@ -76,14 +76,20 @@ class Lineage:
         return gone is not None and gone <= at
 
     def sources(self, version: Version) -> list[Version]:
-        """Where a daemon's value came from: the other side, else its own past (an operator may bring it back)."""
-        beyond = [
+        """Where a daemon's value came from: its partners, its own past (an operator may bring it back), or, while no
+        reference tells of a partner, any record of the other vendor."""
+        cell = version.cell
+        past = [each for partner in self.truth.partners(cell) for each in self._held[partner]]
+        anywhere = (
             each
-            for cell in self.truth.partners(version.cell)
-            for each in self._held[cell]
-            if each.value == version.value
-        ]
-        return beyond or [each for each in self._held[version.cell] if each.value == version.value]
+            for other, held in list(self._held.items())
+            if (other.category, other.field) == (cell.category, cell.field) and other.vendor != cell.vendor
+            for each in held
+        )
+        for known in (past, self._held[cell], anywhere):
+            if alike := [each for each in known if each.value == version.value]:
+                return alike
+        return []
 
     def _is_given(self, version: Version) -> bool:
         cell = version.cell

@@ -85,14 +85,16 @@ def explains(bench: Bench) -> Iterator[Violation]:
 
 
 def _unexplained(bench: Bench, version: Version) -> str | None:
+    """A create whose answer was lost is found by its entity."""
     cell = version.cell
+    entity = bench.entity_of.get(cell[:3])
     wants = [
         want
         for event, decision in bench.issued.values()
         if isinstance(decision, CommandIssued)
         and decision.target == cell.vendor
         and event.stream.startswith(f"{cell.category}:")
-        and cell.record in (decision.record, bench.landed.get(decision.command))
+        and _is_about(bench, decision, cell.record, entity)
         for field, want in decision.want.items()
         if field == cell.field.partition(":")[0] and _means(want, version)
     ]
@@ -107,6 +109,12 @@ def _unexplained(bench: Bench, version: Version) -> str | None:
             continue
         return None
     return "the event that its command names as its source is not one of the other side's"
+
+
+def _is_about(bench: Bench, decision: CommandIssued, record: str, entity: str | None) -> bool:
+    if decision.record is None and bench.resolved(decision.entity) == entity:
+        return True
+    return record in (decision.record, bench.landed.get(decision.command))
 
 
 def _means(want: Want, version: Version) -> bool:

@@ -8,18 +8,18 @@ the daemon never writes what nobody had. restored: what an operator brought back
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Final
 
 from daemon.domain.streams import other
 from daemon.sandbox.agreement import SPEAKS
 from tests.simulation import logbook
-from tests.simulation.bench import Bench, Violation, World, named
+from tests.simulation.bench import SYNCED, Bench, Violation, World, named
 from tests.simulation.figures import Figures, counted
 from tests.simulation.lineage import Knows
 from tests.simulation.steps import VENDORS
 from tests.simulation.truth import Cell, Record, Version, plain
 
-SYNCED: Final = ("contact", "company", "project", "prospect")
 SPEAKING: Final = SPEAKS | {("prospect", "classification")}
 """What counts only where Vitec says something (S12, L11)."""
 
@@ -116,7 +116,7 @@ def lost(bench: Bench) -> Iterator[Violation]:
             or _is_return(bench, version)
         ):
             continue
-        if any(truth.lives[record].gone_by == "person" for record in lineage.group(cell[:3])):
+        if any(truth.lives[record].ended("person", version.at) for record in lineage.group(cell[:3])):
             continue
         taken = next((o.by for o in lineage.overwritten if version in o.lost), None)
         by = f"overwritten at {taken.at:.3f}" if taken is not None else "nowhere any more"
@@ -130,10 +130,10 @@ def lost(bench: Bench) -> Iterator[Violation]:
 
 
 def excused(bench: Bench) -> Knows:
-    """Versions that stand in a conflict or fell into Vitec's window, with all that they had replaced themselves."""
+    """What stands in a conflict, fell into Vitec's window or was a round trip between two reads, with what it replaced."""
     truth, lineage = bench.truth, bench.lineage
     found = [v for o in lineage.overwritten for v in o.lost if truth.in_window(v, o.by)]
-    found += [v for v in truth.versions if v.typed and _in_conflict(bench, v)]
+    found += [v for v in truth.versions if v.typed and (_in_conflict(bench, v) or _is_unseen(bench, v))]
     return Knows().union(*(lineage.knows[version.n] for version in found))
 
 
@@ -154,6 +154,16 @@ def _in_conflict(bench: Bench, version: Version) -> bool:
             if (("yes" if tag in told.split(",") else "") if tag else told) == version.value:
                 return True
     return False
+
+
+def _is_unseen(bench: Bench, version: Version) -> bool:
+    """A return to an older value, when nothing of the way there and back was ever read: nobody can know of it."""
+    cell = version.cell
+    before = [v for v in bench.truth.versions if v.cell == cell and v.n < version.n]
+    trip = list(takewhile(lambda v: v.value != version.value, reversed(before)))
+    if len(trip) in (0, len(before)):
+        return False
+    return all(v.who != "daemon" and v.value not in bench.observed.get(cell, ()) for v in trip)
 
 
 def _of_entity(bench: Bench, entity: str, record: Record) -> bool:
@@ -198,7 +208,7 @@ def doubled(bench: Bench) -> Iterator[Violation]:
 def _merged(bench: Bench, category: str, key: str) -> bool:
     record = ("vitec", category, key)
     return any(
-        bench.truth.lives[each].gone_by == "person" for each in bench.lineage.group(record) if each != record
+        bench.truth.lives[each].ended("person") for each in bench.lineage.group(record) if each != record
     )
 
 
@@ -252,13 +262,12 @@ def deleted(bench: Bench) -> Iterator[Violation]:
     """Records and notes that the daemon took away, but for the prospect whose relation a person removed (V8)."""
     truth = bench.truth
     for record, life in truth.lives.items():
-        if life.gone is None or life.gone_by == "person":
-            continue
         asked = record[1] == "prospect" and any(
-            truth.lives[each].gone_by == "person" for each in bench.lineage.group(record)
+            truth.lives[each].ended("person") for each in bench.lineage.group(record)
         )
-        if not asked:
-            yield Violation("deleted", _name(record), f"{life.gone_by} removed it at {life.gone:.3f}")
+        for at, who in life.ends:
+            if who != "person" and not asked:
+                yield Violation("deleted", _name(record), f"the {who} removed it at {at:.3f}")
 
 
 # --- the rest

@@ -6,7 +6,7 @@ e-mails in small letters), so that a vendor's own spelling is no change. Tags ar
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 import phonenumbers
@@ -68,12 +68,16 @@ class Version(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Life:
-    """Who made a record and when, and who removed it."""
+    """Who made a record and when, and every removal of it: a relation can come back under its old id."""
 
     made_by: Who
     made: float
-    gone_by: Who | None = None
     gone: float | None = None
+    ends: list[tuple[float, Who]] = field(default_factory=list)
+
+    def ended(self, by: Who, since: float = 0.0) -> bool:
+        """Whether somebody of this kind removed it then or later."""
+        return any(at >= since and who == by for at, who in self.ends)
 
 
 class Call(Struct, frozen=True):
@@ -138,11 +142,9 @@ class Truth:
         for record in self.lives.keys() - found.keys():
             self._bury(record, who, at)
         for record, fields in found.items():
-            life = self.lives.get(record)
-            if life is None or life.gone is not None:
-                self.lives[record] = Life(who, at) if life is None else Life(life.made_by, life.made)
-            for field, value in fields.items():
-                cell = Cell(*record, field)
+            self.lives.setdefault(record, Life(who, at)).gone = None
+            for name, value in fields.items():
+                cell = Cell(*record, name)
                 before = self.present.get(cell)
                 if before is None or before.value != value:
                     replaced = None if before is None else before.n
@@ -159,7 +161,8 @@ class Truth:
     def _bury(self, record: Record, who: Who, at: float) -> None:
         life = self.lives[record]
         if life.gone is None:
-            life.gone_by, life.gone = who, at
+            life.gone = at
+            life.ends.append((at, who))
             for cell in [cell for cell in self.present if cell[:3] == record]:
                 del self.present[cell]
 
@@ -251,12 +254,12 @@ def contents(vitec: VitecConnectTwin, propstreet: PropstreetTwin) -> Iterator[tu
     """Every record of both vendors with the class of each of its fields."""
     for category, rows in _at_vitec(vitec).items():
         for key, row in rows:
-            yield ("vitec", category, key), _fields(category, row, 0)
+            yield ("vitec", category, key), fields_of(category, row, 0)
     for category in PAIRS:
         for record in propstreet.store.tables[category].rows.values():
             if record.deleted is None:
                 row = propstreet.store.view(record)
-                yield ("propstreet", category, str(record.id)), _fields(category, row, 1)
+                yield ("propstreet", category, str(record.id)), fields_of(category, row, 1)
     for notes in vitec.notes.values():
         for note in notes:
             yield ("vitec", "note", note.id), {"text": str(note.text), "contact": str(note.contact)}
@@ -302,7 +305,8 @@ def _at_vitec(vitec: VitecConnectTwin) -> dict[str, list[tuple[str, Mapping[str,
     }
 
 
-def _fields(category: str, row: Mapping[str, Any], side: int) -> dict[str, str]:
+def fields_of(category: str, row: Mapping[str, Any], side: int) -> dict[str, str]:
+    """The class of every field of a vendor's record, as it reads; `side` is 0 for Vitec, 1 for Propstreet."""
     found: dict[str, str] = {}
     for name, readers in PAIRS[category].items():
         field = FIELDS.get(name, name)
