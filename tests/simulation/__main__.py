@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tests.simulation.figures import Figures
 from tests.simulation.mutants import MUTANTS, mutated
-from tests.simulation.run import Figures, Result
+from tests.simulation.run import Result
 from tests.simulation.shrink import shrink
 from tests.simulation.steps import words
 from tests.simulation.story import tell

@@ -40,10 +40,11 @@ from daemon.storage.appender import Appender
 from projections.commands import OPEN
 from projections.views import VIEWS
 from tests.simulation.bench import Violation
+from tests.simulation.figures import Figures
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.machine import HOST, Machine
 from tests.simulation.network import Network, Weather
-from tests.simulation.oracles import check
+from tests.simulation.oracles import examined
 from tests.simulation.people import People
 from tests.simulation.steps import (
     AnyStep,
@@ -65,7 +66,7 @@ from tests.simulation.steps import (
 )
 from tests.simulation.truth import Truth
 
-PATIENCE: Final = 2400.0
+PATIENCE: Final = 3 * 3600.0
 """Virtual seconds after the last step within which everything has to be quiet: several of the longest retry pauses."""
 
 USUAL: Final = {
@@ -76,24 +77,6 @@ USUAL: Final = {
 }
 
 FREE: Final = Limits(per_second=0, per_minute=0, per_hour=0, concurrency=8)
-
-
-class Figures(Struct):
-    """What a run counts."""
-
-    edits: int = 0
-    echoes: int = 0
-    commands: int = 0
-    conflicts: int = 0
-    doubts: int = 0
-    lost: int = 0
-    in_window: int = 0
-    loops: int = 0
-    duplicates: int = 0
-    lives: int = 0
-    events: int = 0
-    settled: list[float] = []
-    """Seconds from a person's edit to both sides meaning the same."""
 
 
 class Result(Struct):
@@ -340,12 +323,12 @@ class World:
         events = [event async for page in log.pages(conn, TENANT) for event in page]
         rows = {view: await views.live_rows(conn, view, TENANT) for view in VIEWS}
         self.events, self.views = events, rows
-        findings, figures = check(self), Figures()
+        findings, figures = examined(self)
         if not quiet:
             findings.insert(0, Violation("quiet", "the world", f"not quiet after {PATIENCE:.0f} s"))
         findings += [Violation("running", "the daemon", text) for text in self.machine.failed]
         findings += await self._refolded(conn, len(events))
-        figures.lives, figures.events = self.machine.life, len(events)
+        figures.lives = self.machine.life
         return Result(self.story.seed, digest_of(events), figures, findings, self.loop.now)
 
     async def _refolded(self, conn: Any, head: int) -> list[Violation]:
