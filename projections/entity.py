@@ -232,6 +232,9 @@ class Entity(msgspec.Struct, omit_defaults=True):
     sources: list[str] = []
     """The entities whose record was merged into this one's, and the one that this record was parted from."""
 
+    orphans: list[str] = []
+    """Commands of entities that were linked into this one by another's write: nobody sends or needs them."""
+
     def changed(self, vendor: str, field: str) -> bool:
         """The present value of this side is not the one in its half of the base. Never by comparing values."""
         base = self.base.get(field)

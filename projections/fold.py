@@ -262,6 +262,7 @@ class Entities:
                 survivor.seen = min(survivor.seen, entity.seen)
                 survivor.released = _all_of(survivor.released, entity.released)
                 survivor.sources = _all_of(survivor.sources, entity.sources)
+                survivor.orphans = _all_of(survivor.orphans, sorted(outbox.unsent(entity)))
                 self._absorb(survivor, entity, vendor, entity.sides[vendor].record)
         return survivor
 
@@ -385,6 +386,7 @@ class Entities:
             case CommandSuperseded():
                 outbox.forget(entity, decision.command)
                 outbox.unblock(entity, decision.command)
+                entity.orphans = [each for each in entity.orphans if each != decision.command]
             case CommandFailed():
                 if decision.reason not in PUT_OFF:
                     outbox.count_failure(entity, decision.command, event.recorded_at)

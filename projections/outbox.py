@@ -66,6 +66,12 @@ def discard(entity: Entity, discarded: CommandDiscarded) -> None:
         entity.lead = msgspec.structs.replace(entity.lead, sent="")  # Vitec has it, says the operator
 
 
+def unsent(entity: Entity) -> set[str]:
+    """Every command of an entity that waits or is held."""
+    blocked = {block.command for blocks in entity.blocked.values() for block in blocks.values()}
+    return blocked | {pending.command for pending in entity.pending.values()}
+
+
 def unblock(entity: Entity, command: str) -> None:
     """What this command stopped may be written again."""
     for target, blocked in list(entity.blocked.items()):

@@ -32,6 +32,9 @@ HELD: Final = {
 
 def decide(entity: Entity, context: Context) -> Plan:
     """What must be appended for this entity now; nothing while a read or a write is outstanding."""
+    if entity.orphans:
+        why = "another write of ours made the record that it is about"
+        return Plan(tuple((entity.id, CommandSuperseded(each, why)) for each in entity.orphans), (entity,))
     if entity.busy():
         return NOTHING
     if entity.lead is not None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from daemon.domain.events import CommandSuperseded, Decision, EntityHeld, RecordsMerged
 from daemon.domain.streams import VITEC, other
-from daemon.policies.plan import NOTHING, Context, Plan, unsent
+from daemon.policies.plan import NOTHING, Context, Plan
 from projections.entity import Entity
 from projections.fold import MERGED
+from projections.outbox import unsent
 
 Record = tuple[str, str]
 """Category and external id at Vitec: the only vendor that merges."""

@@ -11,6 +11,7 @@ from daemon.domain.streams import CATEGORIES, PROPSTREET, derived_id, entity_str
 from daemon.mappings.lens import Options
 from daemon.policies.brakes import Brakes
 from projections.entity import Entity
+from projections.outbox import unsent
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -135,12 +136,6 @@ def gone_mark(mark: str) -> str:
 def release(entity: Entity, reason: str) -> tuple[tuple[str, Decision], ...]:
     """Let a held entity go, if it is held."""
     return ((entity.id, EntityReleased(entity.id, reason)),) if entity.hold is not None else ()
-
-
-def unsent(entity: Entity) -> set[str]:
-    """Every command of an entity that waits or is held."""
-    blocked = {block.command for blocks in entity.blocked.values() for block in blocks.values()}
-    return blocked | {pending.command for pending in entity.pending.values()}
 
 
 def take_back(entity: Entity, reason: str) -> list[tuple[str, Decision]]:

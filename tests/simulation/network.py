@@ -167,7 +167,8 @@ class Network:
 
     def _delay(self) -> float:
         quick = self.weather.quick
-        return self._chance.uniform(0.2 * quick, quick) if self._chance.random() < 0.9 else 20 * quick
+        slower = 20.0 if self._chance.random() < 0.1 else 1.0
+        return min(self._chance.uniform(0.2 * quick, slower * quick), quick + 5.0)
 
     async def _carry(
         self, request: "Request", call: int | None, delay: float, answer: "asyncio.Future[Answer]"

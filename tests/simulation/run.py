@@ -173,9 +173,9 @@ class World:
             await asyncio.sleep(max(0.0, step.at - self.loop.now))
             await self.do(step)
         await self._calm_down()
-        quiet = await self._quiet()
+        going_on = await self._quiet()
         async with self.database.pool(_unhindered).acquire() as conn:
-            return await self._verdict(conn, quiet)
+            return await self._verdict(conn, going_on)
 
     def _connect(self) -> None:
         for host, twin in (("vitec.test", self.vitec), ("propstreet.test", self.propstreet)):
@@ -290,42 +290,49 @@ class World:
 
     # --- quiet ---
 
-    async def _quiet(self) -> bool:
-        """Wait until nothing is under way, and then two rounds of polls longer: they must not find anything new."""
+    async def _quiet(self) -> str:
+        """Wait until nothing is under way, and then two rounds of polls longer: they must not find anything new.
+
+        Returns what is still going on when patience is at its end.
+        """
         end, round_ = self.loop.now + PATIENCE, 2.2 * self.story.knobs.poll + 5.0
+        going_on = ""
         while self.loop.now < end:
             before = await self._head()
             await asyncio.sleep(round_)
-            if await self._settled() and await self._head() == before:
-                return True
-        return False
+            going_on = await self._going_on()
+            if not going_on and await self._head() == before:
+                return ""
+        return going_on or "the log grows"
 
     async def _head(self) -> int:
         async with self.database.pool(_unhindered).acquire() as conn:
             return await log.head(conn, TENANT)
 
-    async def _settled(self) -> bool:
+    async def _going_on(self) -> str:
+        """What is under way, or waits for something that will come by itself."""
         if not self.machine.up:
-            return False
+            return "the daemon is down"
         async with self.database.pool(_unhindered).acquire() as conn:
             head = await log.head(conn, TENANT)
-            folded, decided = (
-                await views.position(conn, TENANT),
-                await working.checkpoint(conn, TENANT, "react"),
-            )
+            places = (await views.position(conn, TENANT), await working.checkpoint(conn, TENANT, "react"))
             waiting = await views.commands_in(conn, TENANT, sorted(OPEN))
             needs = [n for v in ("vitec", "propstreet") for n in await views.needs(conn, TENANT, v)]
-        return head == folded == decided and not waiting and not needs
+        if places != (head, head):
+            return f"views and decisions are at {places} of {head}"
+        if waiting:
+            return f"commands: {', '.join(f'{c.category} at {c.target} {c.state}' for c in waiting)}"
+        return f"reads: {', '.join(f'{n.category} at {n.vendor}' for n in needs)}" if needs else ""
 
     # --- the verdict ---
 
-    async def _verdict(self, conn: Any, quiet: bool) -> Result:
+    async def _verdict(self, conn: Any, going_on: str) -> Result:
         events = [event async for page in log.pages(conn, TENANT) for event in page]
         rows = {view: await views.live_rows(conn, view, TENANT) for view in VIEWS}
         self.events, self.views = events, rows
         findings, figures = examined(self)
-        if not quiet:
-            findings.insert(0, Violation("quiet", "the world", f"not quiet after {PATIENCE:.0f} s"))
+        if going_on:
+            findings.insert(0, Violation("quiet", "the world", f"after {PATIENCE:.0f} s: {going_on}"))
         findings += [Violation("running", "the daemon", text) for text in self.machine.failed]
         findings += await self._refolded(conn, len(events))
         figures.lives = self.machine.life

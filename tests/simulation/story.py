@@ -233,7 +233,8 @@ def _fault(chance: random.Random, kind: str, at: float) -> AnyStep:
         case "token":
             return TokenExpired(at=at)
         case "jump":
-            return ClockJump(vendor, round(chance.choice((-3600.0, -90.0, -2.0, 45.0)), 1), at=at)
+            back = -3600.0 if vendor == "vitec" else -600.0  # Vitec writes wall-clock time
+            return ClockJump(vendor, round(chance.choice((back, -90.0, -2.0, 45.0)), 1), at=at)
         case "bridge":
             field = chance.choice(("last_name", "strategy"))
             return ThirdParty(vendor, "contact", 0, field, round(chance.uniform(0.1, 30.0), 2), at=at)
