@@ -39,6 +39,10 @@ class Base(msgspec.Struct, frozen=True, gc=False):
         """The half of one side."""
         return self.vitec if vendor == "vitec" else self.propstreet
 
+    def moved(self, vendor: str, held: Shadow) -> bool:
+        """What this side holds is not what is in its half. Never by comparing values: one may have come back."""
+        return held.position != self.half(vendor).position
+
 
 def base_of(vendor: str, here: Half, there: Half) -> Base:
     """A base from the half of `vendor` and that of the other side."""
@@ -236,9 +240,9 @@ class Entity(msgspec.Struct, omit_defaults=True):
     """Commands of entities that were linked into this one by another's write: nobody sends or needs them."""
 
     def changed(self, vendor: str, field: str) -> bool:
-        """The present value of this side is not the one in its half of the base. Never by comparing values."""
+        """The present value of this side is not the one in its half of the base."""
         base = self.base.get(field)
-        return base is None or self.sides[vendor].shadow[field].position != base.half(vendor).position
+        return base is None or base.moved(vendor, self.sides[vendor].shadow[field])
 
     def places(self, field: str) -> tuple[int | None, int | None]:
         """The positions that brought a field's present value to Vitec and to Propstreet; None where there is none."""

@@ -342,8 +342,7 @@ def merge(
     base = (agreed or {}).get(field) or entity.base.get(field)
     if base is None:
         return _first_link(field, v, p, authority)
-    moved = (v.position != base.vitec.position, p.position != base.propstreet.position)
-    match moved:
+    match base.moved("vitec", v), base.moved("propstreet", p):
         case (False, False):
             return UNEXPLAINED
         case (True, False):

@@ -50,6 +50,11 @@ class Database(Server):
                 other.tables[name].put(key, row)
         return other
 
+    def become(self, other: "Database") -> None:
+        """Hold what another one holds, as after a backup was restored; nobody may be connected."""
+        self.tables = other.copy().tables
+        self.open.clear()
+
     def commit(self, tables: "Tables") -> None:
         """Let a transaction's writes be seen; every snapshot keeps what was there before."""
         self.open.pop(tables, None)

@@ -16,6 +16,7 @@ from daemon.app import DRAIN, Daemon, Vendors, stages
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ToveisError
 from daemon.domain.settings import Mode, TenantSettings
+from daemon.incarnation import Keeper, Mark, MarkFile
 from daemon.ingest.http import Receiver
 from daemon.ingest.leads import LeadReceiver
 from daemon.processor import Tenant
@@ -28,6 +29,23 @@ AGAIN: Final = 5.0
 """Seconds until the service manager starts the daemon again."""
 IDLE: Final = 15.0
 """Seconds after which a stage looks by itself; one, outside."""
+
+
+class Drawer(MarkFile):
+    """Where the mark lies that tells a restored backup: beside the database, and not in it."""
+
+    def __init__(self) -> None:
+        self.mark: Mark | None = None
+
+    async def read(self) -> Mark:
+        """The mark that was kept."""
+        if self.mark is None:
+            raise FileNotFoundError
+        return self.mark
+
+    async def write(self, mark: Mark) -> None:
+        """Keep it."""
+        self.mark = mark
 
 
 class Machine:
@@ -64,6 +82,7 @@ class Machine:
         self._pool: Any = None
         self._heard: Callable[[str, str], None] | None = None
         self._stopping = False
+        self._drawer = Drawer()
         network.gate = self._at_the_network
 
     def clock(self) -> datetime:
@@ -144,10 +163,12 @@ class Machine:
         await appender.start()
         chance = random.Random(self._chance.getrandbits(64))
         tenant = Tenant(available(self.settings), self.mode, self._pool, appender, self.clock, chance)
+        keeper = Keeper(tenant, self._drawer)
+        await keeper.recognise()
         vendors = Vendors(tenant, self._network.session("daemon"))
         leads = LeadReceiver({tenant.name: tenant}, {tenant.name: vendors.lead_sources}, None)
         self._network.listen(HOST, Receiver({tenant.name: tenant}, _ready, leads).app(), self.life)
-        services = stages(tenant, vendors)
+        services = [*stages(tenant, vendors), keeper]
         for service in services:
             service.every = max(service.every, IDLE)
         daemon = Daemon(services)

@@ -48,6 +48,7 @@ from tests.simulation.oracles import examined
 from tests.simulation.people import People
 from tests.simulation.steps import (
     AnyStep,
+    BackupRestored,
     ByMachine,
     ByPeople,
     ByVendors,
@@ -132,6 +133,7 @@ class World:
         )
         self.truth = Truth(self.vitec, self.propstreet, lambda: loop.now)
         self.people = People(self.vitec, self.propstreet, self.truth)
+        self._backups: dict[BackupRestored, Any] = {}
         self.events: list[Event] = []
         self.views: dict[str, list[dict[str, Any]]] = {}
 
@@ -169,6 +171,9 @@ class World:
         self._connect()
         self.people.move_in(self.story.population)
         self.machine.start()
+        for step in self.story.steps:
+            if isinstance(step, BackupRestored):
+                self.loop.call_at(max(0.0, step.at - step.age), self._back_up, step)
         for step in self.story.steps:
             await asyncio.sleep(max(0.0, step.at - self.loop.now))
             await self.do(step)
@@ -219,6 +224,8 @@ class World:
                 self.machine.crash(step.pause)
             case Crash(operation=operation):
                 self.machine.crashes[self.machine.operations + (operation or 1)] = step.pause
+            case BackupRestored():
+                self._restore_backup(step)
             case DatabaseAway(seconds=seconds):
                 self.machine.lose_database(seconds)
             case ConnectionLost():
@@ -251,6 +258,14 @@ class World:
         await self.machine.stop()
         self.machine.mode = "live"
         self.machine.start()
+
+    def _back_up(self, step: BackupRestored) -> None:
+        self._backups[step] = self.database.copy()
+
+    def _restore_backup(self, step: BackupRestored) -> None:
+        """What was known is forgotten, and everybody else remembers."""
+        self.machine.crash(step.pause)
+        self.database.become(self._backups.pop(step))
 
     async def _restore(self) -> None:
         """The operator brings the newest lost value back, if there is one and it can be."""

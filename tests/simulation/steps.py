@@ -213,6 +213,13 @@ class ConnectionLost(Step, frozen=True):
     """Every connection to the database breaks."""
 
 
+class BackupRestored(Step, frozen=True):
+    """The daemon dies, and its database is put back to what it was so many seconds before."""
+
+    age: float
+    pause: float = 5.0
+
+
 class OperatorRestores(Step, frozen=True):
     """The operator looks at the conflicts and restores the newest loser, if there is one."""
 
@@ -227,7 +234,7 @@ ByPeople = (
 """What `People.do` carries out at the twins; the rest is done by whoever runs the world."""
 
 ByVendors = Faults | Deliveries | TokenExpired | ClockJump | ThirdParty
-ByMachine = Crash | DatabaseAway | ConnectionLost | OperatorRestores | GoLive
+ByMachine = Crash | DatabaseAway | ConnectionLost | BackupRestored | OperatorRestores | GoLive
 AnyStep = ByPeople | Lead | ByVendors | ByMachine
 FAULTS: Final = (Faults, Deliveries, TokenExpired, ClockJump, ThirdParty, Crash, DatabaseAway, ConnectionLost)
 """What a run without faults has none of."""
