@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import repeat
 from multiprocessing import get_context
 
 import msgspec
@@ -38,6 +39,8 @@ def main() -> int:
     asked = _arguments()
     if asked.seed is not None:
         return _one(asked)
+    if asked.mutants:
+        return _hunt(asked)
     console = Console(stderr=asked.json)
     began = time.monotonic()
     results = []
@@ -77,6 +80,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--story", help="a story from a file instead of a seed's own")
     parser.add_argument("--database", choices=("memory", "postgres"), default="memory")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="take a mechanism out")
+    parser.add_argument(
+        "--mutants", action="store_true", help="for each mechanism: the first seed that notices its loss"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
     return parser.parse_args()
@@ -106,6 +112,37 @@ def _one(asked: argparse.Namespace) -> int:
             print(finding)
         print(f"seed {result.seed}: {result.figures.events} events, digest {result.digest}")
     return 1 if result.findings else 0
+
+
+def _hunt(asked: argparse.Namespace) -> int:
+    """For each mutant the first seed whose story goes wrong; 1 when a mutant outlives all of them."""
+    table = Table("mechanism taken out", "seed", "what went wrong")
+    alive = 0
+    for name in sorted(MUTANTS) if asked.mutant is None else [asked.mutant]:
+        caught = _first_wrong(name, asked)
+        alive += caught is None
+        row = (
+            (name, "-", "nothing")
+            if caught is None
+            else (name, str(caught.seed), str(caught.findings[0])[:70])
+        )
+        table.add_row(*row)
+        print(*row, sep="\t", file=sys.stderr, flush=True)
+    Console().print(table)
+    return 1 if alive else 0
+
+
+def _first_wrong(mutant: str, asked: argparse.Namespace) -> Result | None:
+    last = asked.start + asked.seeds
+    step = BATCH * asked.workers
+    with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
+        for at in range(asked.start, last, step):
+            batches = [list(range(at + n, min(at + step, last), asked.workers)) for n in range(asked.workers)]
+            done = [r for found in pool.map(told, batches, repeat("memory"), repeat(mutant)) for r in found]
+            wrong = sorted((result for result in done if result.findings), key=lambda result: result.seed)
+            if wrong:
+                return wrong[0]
+    return None
 
 
 def _complaint(result: Result) -> str:

@@ -8,13 +8,14 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
 from daemon.app import DRAIN, Daemon, Vendors, stages
 from daemon.domain.capabilities import available
-from daemon.domain.errors import ToveisError
+from daemon.domain.errors import DatabaseUnreachable
 from daemon.domain.settings import Mode, TenantSettings
 from daemon.incarnation import Keeper, Mark, MarkFile
 from daemon.ingest.http import Receiver
@@ -35,6 +36,7 @@ class Drawer(MarkFile):
     """Where the mark lies that tells a restored backup: beside the database, and not in it."""
 
     def __init__(self) -> None:
+        self.path = Path("marks")
         self.mark: Mark | None = None
 
     async def read(self) -> Mark:
@@ -147,9 +149,10 @@ class Machine:
             await daemon.failure()
             if self._stopping:
                 await forever()
-        except (ToveisError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if self._daemon is not None:
-                self.failed.append(f"{type(error).__name__}: {error}")
+        except (DatabaseUnreachable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pass  # it could not start: the service manager tries again
+        except Exception as error:
+            self.failed.append(f"{type(error).__name__}: {error}")
         self._end_life()
         await forever()
 

@@ -10,20 +10,22 @@ from unittest.mock import patch
 
 import msgspec
 
+from daemon import react
 from daemon.deliver import deliverer
 from daemon.deliver.propstreet import PropstreetTarget
 from daemon.deliver.target import Met, Moved, Stuck, Write, values
 from daemon.deliver.vitec_connect import VitecConnectTarget
 from daemon.domain.events import Half, RecordsUnlinked
 from daemon.domain.streams import VITEC, derived_id, other
+from daemon.incarnation import Keeper
 from daemon.mappings import lens
+from daemon.mappings.lens import Lens
 from daemon.policies import linking, syncing
 from daemon.processor import Tenant
-from daemon.react import Reactor
 from daemon.storage import log
 from daemon.vendors.propstreet.client import PropstreetClient
 from projections import fold, merge
-from projections.entity import Base, Entity, Pending, Side
+from projections.entity import Base, Entity, Pending, Shadow, Side
 
 Taken = Callable[[], AbstractContextManager[Any]]
 
@@ -62,7 +64,11 @@ def base_as_a_pair() -> AbstractContextManager[Any]:
 
 def change_by_position() -> AbstractContextManager[Any]:
     """A side changed if its value is another one than in the base."""
-    return _put(merge, "moved", lambda held, half: held.value != half.value)
+
+    def moved(base: Base, vendor: str, held: Shadow) -> bool:
+        return held.value != base.half(vendor).value
+
+    return _put(Base, "moved", moved)
 
 
 def seal() -> AbstractContextManager[Any]:
@@ -115,7 +121,16 @@ def open_attempts() -> AbstractContextManager[Any]:
 
 def doubt() -> AbstractContextManager[Any]:
     """What may have been overwritten unseen is not put on record."""
-    return _put(syncing, "doubt_of", lambda side, field: None)
+    original = merge.observe
+
+    def observe(entity: Entity, side: Side, *rest: Any) -> None:
+        original(entity, side, *rest)
+        side.doubt.clear()
+
+    stack = ExitStack()
+    for room in (merge, fold):
+        stack.enter_context(_put(room, "observe", observe))
+    return stack
 
 
 def recent_attempts() -> AbstractContextManager[Any]:
@@ -179,10 +194,10 @@ def event_ids_with_predecessor() -> AbstractContextManager[Any]:
 
 
 def expected_versions() -> AbstractContextManager[Any]:
-    """A decision is appended, whatever has happened since its basis was read."""
+    """A decision is appended, and a write sent, whatever has happened since its basis was read."""
     stack = ExitStack()
-    stack.enter_context(_put(deliverer, "expected", lambda _: {}))
-    stack.enter_context(_put(Reactor, "expected", staticmethod(lambda _: {})))
+    for room in (react, deliverer):
+        stack.enter_context(_put(room, "expected", lambda _: {}))
     return stack
 
 
@@ -226,12 +241,69 @@ def tombstones() -> AbstractContextManager[Any]:
 
 def class_equality() -> AbstractContextManager[Any]:
     """A value is written whenever it is another text, also when it means the same there."""
-    return _put(merge, "means", lambda same, field, a, b: a == b)
+    original = merge.merge
+
+    def literal(entity: Entity, field: str, _: Any, *rest: Any) -> merge.Verdict:
+        return original(entity, field, lambda _, a, b: a == b, *rest)
+
+    stack = ExitStack()
+    stack.enter_context(_put(syncing, "merge", literal))
+    stack.enter_context(_put(Lens, "_settled", lambda *_: False))
+    return stack
 
 
 def match_rivals() -> AbstractContextManager[Any]:
     """Of several records that may be meant, the first is taken."""
     return _put(linking, "_rivals", lambda *_: ())
+
+
+def incarnation() -> AbstractContextManager[Any]:
+    """The commands of a restored log get the ids that were used before."""
+    return _put(
+        syncing,
+        "command_id",
+        lambda _, entity, target: str(derived_id(entity.id, target, str(entity.version))),
+    )
+
+
+def mark_beside_the_database() -> AbstractContextManager[Any]:
+    """A restored log is not told from the one that was known."""
+
+    async def recognise(_: Keeper) -> None:
+        return None
+
+    async def fits(_: Keeper, __: Any) -> bool:
+        return True
+
+    stack = ExitStack()
+    stack.enter_context(_put(Keeper, "recognise", recognise))
+    stack.enter_context(_put(Keeper, "_fits", fits))
+    return stack
+
+
+def kept_pushes() -> AbstractContextManager[Any]:
+    """A push that arrives while a write is under way is only a reason to read."""
+
+    def release(entity: Entity, side: Side, rules: Any) -> None:
+        if side.kept:
+            side.need, side.kept = side.kept[-1].position, []
+
+    stack = ExitStack()
+    for room in (merge, fold):
+        stack.enter_context(_put(room, "release_kept", release))
+    return stack
+
+
+def inherited_since() -> AbstractContextManager[Any]:
+    """What we wrote is as old as our write, not as the edit that it came from."""
+    original = merge._succeed
+
+    def succeed(entity: Entity, side: Side, o: Any, attempt: Any, rules: Any) -> None:
+        original(entity, side, o, attempt, rules)
+        for field in attempt.want.keys() & side.shadow.keys():
+            side.shadow[field] = msgspec.structs.replace(side.shadow[field], since=o.recorded_at)
+
+    return _put(merge, "_succeed", succeed)
 
 
 MUTANTS: Final[dict[str, Taken]] = {
@@ -259,6 +331,10 @@ MUTANTS: Final[dict[str, Taken]] = {
         creates_wait_for_a_poll,
         tombstones,
         class_equality,
+        incarnation,
+        mark_beside_the_database,
+        kept_pushes,
+        inherited_since,
         match_rivals,
     )
 }

@@ -236,7 +236,10 @@ ByPeople = (
 ByVendors = Faults | Deliveries | TokenExpired | ClockJump | ThirdParty
 ByMachine = Crash | DatabaseAway | ConnectionLost | BackupRestored | OperatorRestores | GoLive
 AnyStep = ByPeople | Lead | ByVendors | ByMachine
-FAULTS: Final = (Faults, Deliveries, TokenExpired, ClockJump, ThirdParty, Crash, DatabaseAway, ConnectionLost)
+FAULTS: Final = (
+    *(Faults, Deliveries, TokenExpired, ClockJump, ThirdParty),
+    *(Crash, DatabaseAway, ConnectionLost, BackupRestored),
+)
 """What a run without faults has none of."""
 
 
