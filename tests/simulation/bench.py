@@ -167,6 +167,12 @@ class Bench:
             for field in (row["fields"] or ("*",))
         }
 
+    @cached_property
+    def _braked(self) -> set[str]:
+        """Entities that a held batch stops."""
+        held = {row["batch"] for row in self.rows("batches") if row.get("released") is None}
+        return {row["entity"] for row in self.rows("records") if row.get("batch") in held}
+
     def is_shown(self, record: Record, field: str | None = None) -> str | None:
         """Why a field, or a record without a counterpart, waits for somebody; None when nothing says so."""
         entity = self.entity_of.get(record)
@@ -179,6 +185,8 @@ class Bench:
                 return word
         if row.get("dormant"):
             return "dormant"
+        if entity in self._braked:
+            return "batch held"
         wanted = field.partition(":")[0] if field is not None else None
         for held, name in self._stuck:
             if held == entity and (wanted is None or name in ("*", wanted)):

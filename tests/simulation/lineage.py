@@ -38,7 +38,7 @@ class Lineage:
         self.invented: list[Version] = []
         """Values of the daemon's that nobody ever had at either side."""
         self.rounds: list[Version] = []
-        """Values that the daemon wrote without anything new in them: they went round."""
+        """Values that the daemon wrote with nothing new in them, from a side where it had written them itself."""
         self._held: defaultdict[Cell, list[Version]] = defaultdict(list)
         for version in truth.versions:
             self._descend(version)
@@ -60,7 +60,8 @@ class Lineage:
             ours = tuple(self.truth.version(n) for n in sorted(lost))
             self.overwritten.append(Overwritten(version, ours))
         earlier = Knows().union(*(self.knows[each.n] for each in self._held[version.cell]))
-        if version.replaced is not None and known and known <= earlier:
+        echoed = all(source.who == "daemon" and source.cell != version.cell for source in sources)
+        if version.replaced is not None and known and known <= earlier and echoed:
             self.rounds.append(version)
         self.knows[version.n] = known
 

@@ -116,14 +116,20 @@ async def test_a_value_that_nobody_had_is_invented() -> None:
     assert [version.value for version in Lineage(plot.truth).invented] == ["Nobody"]
 
 
-async def test_a_value_that_goes_round_is_counted() -> None:
+async def test_a_value_that_goes_round_is_counted_and_one_that_comes_late_is_not() -> None:
     plot = Plot()
     here, there = plot.pair()
     plot.vitec.edit(here, lastName="Lie")
+    plot.vitec.edit(here, lastName="Berg")
     plot.writes_at_propstreet(there, lastName="Lie")
-    assert not Lineage(plot.truth).rounds
     plot.writes_at_propstreet(there, lastName="Berg")
-    assert len(Lineage(plot.truth).rounds) == 1
+    assert not Lineage(plot.truth).rounds
+    plot.propstreet.edit("contact", there, phone="070-174 06 05")
+    plot.writes_at_vitec(here, cellPhone="070-174 06 05")
+    plot.writes_at_propstreet(there, phone=None)
+    assert not Lineage(plot.truth).rounds
+    plot.writes_at_propstreet(there, phone="070-174 06 05")
+    assert [version.cell.field for version in Lineage(plot.truth).rounds] == ["phone"]
 
 
 async def test_what_was_typed_at_vitec_after_our_last_read_fell_into_the_window() -> None:
