@@ -126,6 +126,7 @@ class Told:
                 await working.open_cursor(conn, TENANT, source, self.clock())
             await working.move_cursor(conn, TENANT, VITEC, None)
             await working.ask_polls(conn, TENANT)
+            await working.ask_again(conn, TENANT)
 
 
 def _move(source: str, cursor: str) -> Callable[[Any], Any]:
@@ -172,6 +173,7 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
     pairs = list(itertools.product(categories, (VITEC, PROPSTREET)))
     names = [*entities, "con-nobody", *entities[:2]]
     commands = [row["command"] for row in rows["commands"]]
+    batches = [row["batch"] for row in rows["batches"]]
     conflicts = [row["conflict"] for row in rows["conflicts"]]
     states = sorted({row["state"] for row in rows["commands"]})
     streams = sorted({each.stream for each in EVENTS})
@@ -235,6 +237,20 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
             for prefix in ("", conflicts[0], conflicts[0][:3], "x")
             for limit in (99, 1)
         ],
+        "views.batches": [(TENANT, [*batches, "none", *batches[:1]])],
+        "views.commands_like": [
+            (TENANT, prefix, limit)
+            for prefix in ("", commands[0][:2], commands[0], "x")
+            for limit in (500, 2)
+        ],
+        "views.entities_like": [
+            (TENANT, prefix, 9) for prefix in ("", "con-", "con-nobody", entities[0][:6])
+        ],
+        "brakes.batches": tenants,
+        "brakes.entities_of_batches": [(TENANT, batches), (TENANT, [])],
+        "brakes.removals": [(TENANT, categories), (TENANT, ["contact"]), (TENANT, [])],
+        "brakes.asked_for": tenants,
+        "brakes.linked_count": [(TENANT, categories), (TENANT, ["contact"]), (TENANT, [])],
         "views.held_entities": tenants,
         "views.held": tenants,
         "views.joining": [(TENANT, categories), (TENANT, [])],
