@@ -11,17 +11,22 @@ from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from daemon.storage.connection import open_pool
+from daemon.storage.connection import open_pool, owner
+from tests.simulation.database import MARK
 from tests.simulation.sessions import Server, Session, Statement
 from tests.simulation.statements import by_text
 
 T = TypeVar("T")
+_MARK: Final = "UPDATE toveis.incarnation SET mark = $1"
 PATIENCE: Final = 60.0
 """Seconds after which a server that does not answer is given up."""
 
 
 class Postgres(Server):
-    """A migrated database of a real server, as a context. Notifications are told at the commit, as `Database` does."""
+    """A migrated database of a real server, as a context. What is random in it is made what `Database` has.
+
+    Notifications are told at the commit by `sessions`; nobody listens at the server. `dsn` is that of the owner.
+    """
 
     def __init__(self, dsn: str, size: int = 40) -> None:
         super().__init__()
@@ -33,7 +38,7 @@ class Postgres(Server):
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._pool = self.wait_for(open_pool(self._dsn, size=self._size))
+        self._pool = self.wait_for(self._open())
         return self
 
     def __exit__(
@@ -43,6 +48,11 @@ class Postgres(Server):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _open(self) -> Any:
+        async with owner(self._dsn) as connection:
+            await connection.execute(_MARK, MARK)
+        return await open_pool(self._dsn, size=self._size)
 
     async def _end(self) -> None:
         self._pool.terminate()
@@ -71,32 +81,40 @@ class Postgres(Server):
 
 
 class _Session:
-    """One connection at the real server."""
+    """One connection at the real server. A transaction begins there with its first statement."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
         self._connection = server.wait_for(server.connect())
+        self._planned: Any = None
         self._transaction: Any = None
 
     def begin(self, snapshot: bool, readonly: bool) -> None:
-        self._transaction = self._connection.transaction(
-            isolation="repeatable_read" if snapshot else None, readonly=readonly
-        )
-        self._server.wait_for(self._transaction.start())
+        isolation = "repeatable_read" if snapshot else None
+        self._planned = self._connection.transaction(isolation=isolation, readonly=readonly)
 
     def run(self, statement: Statement, sql: str, args: Sequence[Any]) -> Sequence[Any]:
-        rows: Sequence[Any] = self._server.wait_for(self._connection.fetch(sql, *args))
+        return self._server.wait_for(self._run(sql, args))
+
+    async def _run(self, sql: str, args: Sequence[Any]) -> Sequence[Any]:
+        if self._planned is not None:
+            self._transaction, self._planned = self._planned, None
+            await self._transaction.start()
+        rows: Sequence[Any] = await self._connection.fetch(sql, *args)
         return rows
 
     def commit(self) -> None:
-        transaction, self._transaction = self._transaction, None
-        self._server.wait_for(transaction.commit())
+        if (begun := self._over()) is not None:
+            self._server.wait_for(begun.commit())
 
     def roll_back(self) -> None:
-        transaction, self._transaction = self._transaction, None
-        self._server.wait_for(transaction.rollback())
+        if (begun := self._over()) is not None:
+            self._server.wait_for(begun.rollback())
+
+    def _over(self) -> Any:
+        begun, self._transaction, self._planned = self._transaction, None, None
+        return begun
 
     def close(self) -> None:
-        if self._transaction is not None:
-            self.roll_back()
+        self.roll_back()
         self._server.wait_for(self._server.leave(self._connection))

@@ -11,6 +11,8 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+import msgspec
+
 from daemon.storage.queries import queries
 from projections.views import VIEWS
 from tests.simulation import brake_statements, log_statements, view_statements
@@ -45,7 +47,16 @@ def by_text() -> dict[str, Statement]:
     """Every statement that is known here, by its SQL."""
     for view in VIEWS:
         _view(view)
-    return {text: STATEMENTS[name] for name, text in every_text().items() if name in STATEMENTS}
+    return {
+        text: msgspec.structs.replace(STATEMENTS[name], ordered=ordered(text))
+        for name, text in every_text().items()
+        if name in STATEMENTS
+    }
+
+
+def ordered(text: str) -> bool:
+    """Whether the answer as a whole has an order, and not only a part of the statement."""
+    return "ORDER BY" in text.rpartition("FROM")[2]
 
 
 # -- what every view has

@@ -139,7 +139,7 @@ def needs(t: Tables, tenant: str, vendor: str, limit: int) -> Answers:
         for row in t.records.where(tenant=tenant, vendor=vendor)
         if row.need is not None and _addressed(row) and _entity(t, row)
     ]
-    rows.sort(key=attrgetter("need"))
+    rows.sort(key=attrgetter("need", "category", "external_id"))
     return [
         (
             row.category,
@@ -381,5 +381,6 @@ def _looked_at(t: Tables, tenant: str, source: str) -> Any:
 
 def _longest_first(found: list[tuple[Any, Row]]) -> list[Row]:
     """Rows by a time, those without one first."""
+    found.sort(key=lambda each: (each[1].category, each[1].external_id))
     never = [row for time, row in found if time is None]
     return never + [row for time, row in sorted((f for f in found if f[0] is not None), key=lambda f: f[0])]
