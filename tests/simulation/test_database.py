@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from daemon.domain.events import (
     LogRestored,
     NewEvent,
     Reading,
+    RecordRemoved,
     encode,
 )
 from daemon.domain.streams import (
@@ -30,12 +32,13 @@ from daemon.domain.streams import (
     entity_id,
     entity_stream,
     parse_record_stream,
+    record_stream,
 )
 from daemon.processor import Tenant
 from daemon.project import Projector
 from daemon.storage import log, rebuild, views, working
 from daemon.storage.appender import Appender
-from projections.views import VIEWS
+from projections.views import VIEWS, Fold
 from tests.integration.annals import NOON, OPTIONS, TENANT, anew, annals, tenant_settings
 from tests.integration.ground import event, read
 from tests.simulation.database import Database
@@ -152,6 +155,26 @@ def _epilogue() -> Iterator[NewEvent]:
             name = derived_id(entity, parts["type"] or "")
             stream = entity_stream(category, entity)
             yield event(stream, encode(decision), event_id=name, correlation_id=name, **parts)
+    yield from _what_happens_to_records()
+
+
+def _what_happens_to_records() -> Iterator[NewEvent]:
+    """A linked record is gone, and of another there is a hint."""
+    fold = Fold(TENANT, OPTIONS)
+    fold.evolve(EVENTS)
+    linked = [
+        each for each in fold.entities.by_id.values() if len(each.sides) == 2 and each.category != "note"
+    ]
+    gone, hinted = (
+        record_stream(each.category, VITEC, each.sides[VITEC].record)
+        for each in sorted(linked, key=attrgetter("id"))[:2]
+    )
+    for stream, kind, data in (
+        (gone, "RecordRemoved", encode(RecordRemoved("not_found"))),
+        (hinted, "NotificationReceived", b"{}"),
+    ):
+        name = derived_id(stream, kind)
+        yield event(stream, data, type=kind, origin=VITEC, event_id=name, correlation_id=name)
 
 
 def _records() -> dict[str, tuple[bytes, str]]:
