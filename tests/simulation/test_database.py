@@ -172,6 +172,7 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
     pairs = list(itertools.product(categories, (VITEC, PROPSTREET)))
     names = [*entities, "con-nobody", *entities[:2]]
     commands = [row["command"] for row in rows["commands"]]
+    batches = [row["batch"] for row in rows["batches"]]
     states = sorted({row["state"] for row in rows["commands"]})
     streams = sorted({each.stream for each in EVENTS})
     leads = [(row["email"], row["vitec_id"]) for row in rows["leads"]]
@@ -205,6 +206,12 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "views.entities_with_any_key": [
             (TENANT, category, [key for of, key, _ in keys if of == category]) for category in categories
         ],
+        "views.batches": [(TENANT, [*batches, "bat-none"])],
+        "brakes.batches": tenants,
+        "brakes.entities_of_batches": [(TENANT, batches), (TENANT, [])],
+        "brakes.removals": [(TENANT, categories), (TENANT, [])],
+        "brakes.asked_for": tenants,
+        "brakes.linked_count": [(TENANT, categories), (TENANT, categories[:1])],
         "views.unsealed": tenants,
         "views.unlinked": [(TENANT, category, flag) for category in categories for flag in (True, False)],
         "views.dependents": [
