@@ -45,6 +45,14 @@ SHAKING = frozenset(("EntityHeld", "EntityReleased", "RecordsUnlinked"))
 PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
 
+class Poll(msgspec.Struct, frozen=True):
+    """A poll that was complete: when, the log's head when it was sent, and that of the one before it."""
+
+    looked_at: datetime | None = None
+    sent: int = -1
+    before: int = -1
+
+
 class Braking(msgspec.Struct, frozen=True):
     """The removals that nothing followed from yet, what the brakes hold, and what is decided of them now."""
 
@@ -62,9 +70,8 @@ class Reactor(Polite):
         self._looked: dict[str, datetime | None] = {}
         self._started = False
         self._ready: set[str] = set()
-        self._polls: dict[str, tuple[int, int]] = {}
-        self._polled: dict[str, int] = {}
-        self._asked = 0
+        self._polls: dict[str, tuple[Poll, int]] = {}
+        self._polled: dict[str, Poll] = {}
         self._backlog: dict[str, None] = {}
         self._waiting: dict[str, set[str]] = defaultdict(set)
 
@@ -106,7 +113,6 @@ class Reactor(Polite):
             plans = await self._decide(conn, names, shaken, cursors, braking.brakes)
         for decision in braking.decided:
             await self.brake(decision)
-        await self._ask_polls(braking.removals)
         for name in touched:
             self._waiting.pop(name, None)
         waits = [(name, entity) for entity, plan in plans for name in plan.wait_for]
@@ -144,14 +150,18 @@ class Reactor(Polite):
 
     async def _fold_polls(self, conn: Connection, cursors: dict[str, Cursor], upto: int) -> bool:
         """Take note of the polls that are complete, once all that they found is folded; whether there is a new one."""
-        head, before = await log.head(conn, self.tenant), dict(self._polled)
+        head, new = await log.head(conn, self.tenant), False
         for source, cursor in cursors.items():
-            if cursor.complete is not None:
-                sent, end = self._polls.setdefault(source, (cursor.complete, head))
-                if upto >= end:
-                    self._polled[source] = sent
-                    del self._polls[source]
-        return self._polled != before
+            before = self._polled.get(source, Poll())
+            if cursor.complete is None or cursor.looked_at == before.looked_at:
+                continue
+            poll, end = self._polls.setdefault(
+                source, (Poll(cursor.looked_at, cursor.complete, before.sent), head)
+            )
+            if upto >= end:
+                self._polled[source], new = poll, True
+                del self._polls[source]
+        return new
 
     async def _weigh(self, conn: Connection) -> Braking:
         """What the brakes hold, and the removals that nothing followed from yet."""
@@ -182,14 +192,6 @@ class Reactor(Polite):
                 r.entity for r in braking.removals if (r.vendor, r.category) not in braking.brakes.waiting
             }
         return names
-
-    async def _ask_polls(self, removals: Iterable[Removal]) -> None:
-        """A removal waits for a poll that is sent after it: let one be sent now."""
-        unseen = (r.gone for r in removals if self._polled.get(source_of(r.vendor, r.category), -1) < r.gone)
-        if (newest := max(unseen, default=0)) > self._asked:
-            self._asked = newest
-            async with self.at.connection() as conn:
-                await working.ask_polls(conn, self.tenant)
 
     async def _settled_by_polls(self, conn: Connection, cursors: dict[str, Cursor]) -> set[str]:
         """Entities that no event touches, and that a completed poll lets be decided."""
@@ -301,7 +303,7 @@ class Reactor(Polite):
             heir=None
             if heir is None
             else await views.entity_of_record(conn, self.tenant, heir[0], VITEC, heir[1]),
-            polled={v: self._polled.get(source_of(v, entity.category), -1) for v in entity.sides},
+            polled={v: self._polled.get(source_of(v, entity.category), Poll()).before for v in entity.sides},
             brakes=held,
         )
 

@@ -101,9 +101,9 @@ def in_held_batch(entity: Entity, brakes: Brakes) -> bool:
 
 
 def removal_waits(entity: Entity, brakes: Brakes, polled: Mapping[str, int]) -> bool:
-    """A record is gone, and what follows waits: until a poll that was sent later has seen whatever else is gone.
+    """A record is gone, and what follows waits: until two polls, one after the other, show what else is gone.
 
-    `polled` is, per vendor, the log's head when the newest complete poll of this category was sent.
+    `polled` is, per vendor, the log's head when the last complete poll of this category but one was sent.
     """
     for vendor in entity.sides:
         gone, kind = undecided(entity, vendor), (vendor, entity.category)

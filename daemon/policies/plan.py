@@ -21,7 +21,7 @@ class Context(msgspec.Struct, frozen=True):
     the first poll of both vendors is complete. `candidates` are entities that share a match key, for an unlinked one.
     `kin` are the entities that this one joins, by the category that its own record names. `refused` are (target,
     category, field) that a vendor was seen to ignore. `heir` is the entity that a record was merged into. `polled` is,
-    per vendor, the log's head when the newest complete poll of this category was sent; `brakes` is what is held.
+    per vendor, the log's head when the last complete poll of this category but one was sent; `brakes` is what is held.
     """
 
     sync: SyncSettings

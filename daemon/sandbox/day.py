@@ -11,14 +11,14 @@ import aiohttp
 import msgspec
 
 from daemon.domain.events import CommandHeld, decision_of
-from daemon.domain.streams import LEAD, VENDORS, entity_stream
+from daemon.domain.streams import CATEGORIES, LEAD, VENDORS, entity_stream
 from daemon.sandbox.agreement import Posted, differences
 from daemon.sandbox.forms import CALLS, request
 from daemon.sandbox.market import TOLD_ONCE
 from daemon.sandbox.steps import Script, Step
 from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
 from daemon.sandbox.world import TENANT, World
-from daemon.storage import log, views, working
+from daemon.storage import brakes, log, views, working
 from daemon.storage.connection import Connection
 
 Tell = Callable[[str, str], None]
@@ -200,11 +200,15 @@ async def _is_held(conn: Connection, lead: Posted) -> bool:
 
 
 async def idle(conn: Connection) -> bool:
-    """Every stage has seen the whole log, nothing waits to be sent, and nothing has to be read again."""
+    """Every stage has seen the whole log, nothing waits to be sent or decided, and nothing has to be read again."""
     head = await log.head(conn, TENANT)
     if await views.position(conn, TENANT) != head or await working.checkpoint(conn, TENANT, "react") != head:
         return False
     if (await views.counts(conn, TENANT))["pending"]:
+        return False
+    held = {(b.vendor, b.category) for b in await brakes.batches(conn, TENANT) if b.released is None}
+    gone = await brakes.removals(conn, TENANT, CATEGORIES)
+    if any((removal.vendor, removal.category) not in held for removal in gone):
         return False
     return not any([await views.needs(conn, TENANT, vendor, 1) for vendor in VENDORS])
 

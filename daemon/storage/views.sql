@@ -82,7 +82,7 @@ SELECT records.category, records.vendor, records.external_id, records.kind, reco
    -- what nobody can address yet is left to the polls
    AND (records.category NOT IN ('prospect', 'link', 'note') OR records.parts::text <> '{}')
    AND (records.category NOT IN ('project', 'property') OR records.vendor <> 'vitec' OR records.kind IS NOT NULL)
- ORDER BY records.need
+ ORDER BY records.need, records.category, records.external_id
  LIMIT $3
 
 -- name: due_commands
@@ -161,7 +161,7 @@ SELECT records.external_id, records.kind
    AND (reads.read_at IS NULL OR reads.read_at < $2
         OR entities.state #>> '{sides,vitec,shadow,classification,value}' = 'active'
        AND entities.state #>> '{sides,vitec,shadow,status,value}' IS DISTINCT FROM 'closed')
- ORDER BY reads.read_at NULLS FIRST
+ ORDER BY reads.read_at NULLS FIRST, records.external_id
 
 -- name: kinds
 SELECT external_id, kind FROM records
@@ -176,7 +176,7 @@ SELECT records.external_id, records.kind
  WHERE records.tenant = $1 AND records.category = ANY ($2::text[]) AND records.vendor = $3 AND entities.linked
    AND records.kind IS NOT NULL AND entities.state #>> ARRAY['sides', $3, 'gone'] IS NULL
    AND (cursors.looked_at IS NULL OR cursors.looked_at < $5 OR reads.read_at > cursors.looked_at)
- ORDER BY cursors.looked_at NULLS FIRST
+ ORDER BY cursors.looked_at NULLS FIRST, records.category, records.external_id
 
 -- name: owners_of_notes
 SELECT records.category, records.external_id, records.parts
@@ -185,4 +185,4 @@ SELECT records.category, records.external_id, records.parts
         AND cursors.source = $4 || ':' || records.category || ':' || records.external_id
  WHERE records.tenant = $1 AND records.category = ANY ($2::text[]) AND records.vendor = $3 AND entities.linked
    AND entities.state #>> ARRAY['sides', $3, 'gone'] IS NULL
- ORDER BY cursors.looked_at NULLS FIRST
+ ORDER BY cursors.looked_at NULLS FIRST, records.category, records.external_id

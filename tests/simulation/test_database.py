@@ -292,8 +292,6 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
     }
 
 
-TIES: Final = {"views.estates_to_look_at", "views.owners_to_look_at", "views.owners_of_notes", "views.needs"}
-"""Their order leaves open what comes first of two."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)")
 
 
@@ -312,18 +310,17 @@ def _alike(value: Any) -> Any:
     return value
 
 
-def _rows(name: str, answer: Sequence[Any]) -> list[Any]:
-    rows = [
+def _rows(answer: Sequence[Any]) -> list[Any]:
+    return [
         tuple((key, type(value).__name__.lower(), _alike(value)) for key, value in row.items())
         for row in answer
     ]
-    return sorted(rows, key=repr) if name in TIES else rows
 
 
 async def _ask(pool: Pool, samples: Samples) -> dict[tuple[str, int], list[Any]]:
     async with pool.acquire() as conn:
         return {
-            (name, number): _rows(name, await conn.fetch(every_text()[name], *args))
+            (name, number): _rows(await conn.fetch(every_text()[name], *args))
             for name, asked in samples.items()
             for number, args in enumerate(asked)
         }
