@@ -139,7 +139,7 @@ def _meeting(
         for candidate in candidates
         if candidate.id != entity.id
         and far in candidate.sides
-        and (entity.category != "note" or (len(candidate.sides) == 1 and not candidate.busy()))
+        and (entity.category != "note" or len(candidate.sides) == 1)
     }
     for rule in STEPS[entity.category]:
         ours = {key for key in keys if key.startswith(f"{rule}:")}
@@ -167,10 +167,10 @@ def far_keys(entity: Entity, options: Options, parts: Mapping[str, str] | None =
 def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Plan:
     """Link with the only candidate, if it is free and nothing contradicts, or an operator said that nothing does."""
     far, rule, hits, mark = meeting.far, meeting.rule, meeting.hits, meeting.mark
+    if any(c.busy() or (c.sides[far].need is not None and rule != "note") for c in hits):
+        return Plan(wait_for=tuple(c.id for c in hits))  # it may be the very write that is under way
     if rule == "note":  # notes of one text on one record pair in any order
         return _link(entity, vendor, min(hits, key=lambda hit: hit.seen), rule, meeting.key)
-    if any(c.busy() or c.sides[far].need is not None for c in hits):
-        return Plan(wait_for=tuple(c.id for c in hits))
     closed = any(c.tombstone is not None or c.sides[far].gone is not None for c in hits)
     if closed and not waived(entity, gone_mark(mark)):
         why = "its counterpart was removed, or unlinked; release it to link or create it anew"
