@@ -188,11 +188,12 @@ class Bench:
             return "dormant"
         if entity in self._braked:
             return "batch held"
+        return "command held" if self.is_stuck(entity, field) else None
+
+    def is_stuck(self, entity: str, field: str | None = None) -> bool:
+        """Whether something of an entity, or one field of it, is held or refused."""
         wanted = field.partition(":")[0] if field is not None else None
-        for held, name in self._stuck:
-            if held == entity and (wanted is None or name in ("*", wanted)):
-                return "command held"
-        return None
+        return any(held == entity and (wanted is None or name in ("*", wanted)) for held, name in self._stuck)
 
     @cached_property
     def observed(self) -> Mapping[Cell, list[tuple[float, str]]]:

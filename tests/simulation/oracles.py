@@ -12,6 +12,7 @@ from itertools import takewhile
 from math import inf
 from typing import Final
 
+from daemon.domain.events import LEAD_RECEIVED
 from daemon.domain.streams import other
 from daemon.sandbox.agreement import SPEAKS
 from tests.simulation import logbook
@@ -196,7 +197,19 @@ def _is_return(bench: Bench, version: Version) -> bool:
     cell = version.cell
     if not cell.field.startswith("tags:"):
         return False
-    return any(v.value == version.value and v.n < version.n for v in bench.lineage.story(cell))
+    return any(v.cell == cell and v.value == version.value and v.n < version.n for v in bench.truth.versions)
+
+
+def leads(bench: Bench) -> Iterator[Violation]:
+    """Leads that came in and are neither at Vitec nor shown to anybody."""
+    there = [v.value for v in bench.truth.present.values() if v.cell[1::2] == ("lead", "email")]
+    for event in bench.events:
+        entity = event.stream.partition(":")[2]
+        if event.type != LEAD_RECEIVED or bench.is_stuck(entity) or any(each in event.data for each in there):
+            continue
+        yield Violation(
+            "lost", event.stream, "the lead is not at Vitec, and nothing says so", (event.position,)
+        )
 
 
 # --- (d) nothing twice
@@ -329,6 +342,7 @@ def _name(record: Record) -> str:
 ORACLES: Final[tuple[Callable[[Bench], Iterator[Violation]], ...]] = (
     agreement,
     lost,
+    leads,
     doubled,
     deleted,
     invented,
