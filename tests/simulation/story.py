@@ -16,6 +16,7 @@ from tests.simulation.steps import (
     FAULTS,
     START,
     AnyStep,
+    BackupRestored,
     Being,
     ClockJump,
     ConnectionLost,
@@ -221,7 +222,7 @@ def _faults(chance: random.Random, theme: str, last: float) -> Iterator[AnyStep]
     """One to four things that break, more of the machine's in a story of crashes."""
     kinds = ["calls", "calls", "deliveries", "token", "jump", "bridge", "crash", "database", "connection"]
     if theme == "crashes":
-        kinds += ["crash", "crash", "crash", "database"]
+        kinds += ["crash", "crash", "crash", "database", "backup"]
     for _ in range(chance.randint(1, 6 if theme == "crashes" else 4)):
         yield _fault(chance, chance.choice(kinds), round(chance.uniform(0, last + 5), 3))
 
@@ -248,6 +249,10 @@ def _fault(chance: random.Random, kind: str, at: float) -> AnyStep:
             return DatabaseAway(round(chance.uniform(0.5, 20.0), 1), at=at)
         case "connection":
             return ConnectionLost(at=at)
+        case "backup":
+            return BackupRestored(
+                round(chance.choice((1.0, 10.0, 60.0)) * chance.uniform(0.5, 1.5), 1), at=at
+            )
     operation = chance.choice((None, chance.randint(1, 60)))
     return Crash(operation, round(chance.choice((0.1, 2.0, 40.0)), 1), at=at)
 
