@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct, json, to_builtins
 
-from daemon.domain.events import DECISIONS as DECISION_TYPES
 from daemon.domain.events import (
+    ACCEPTED,
     OBSERVED,
     CommandHeld,
     CommandIssued,
@@ -22,6 +22,7 @@ from daemon.domain.events import (
     decision_of,
     reading_of,
 )
+from daemon.domain.events import DECISIONS as DECISION_TYPES
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
 from tests.simulation.lineage import Lineage
@@ -187,29 +188,39 @@ class Bench:
             return "dormant"
         if entity in self._braked:
             return "batch held"
+        return "command held" if self.is_stuck(entity, field) else None
+
+    def is_stuck(self, entity: str, field: str | None = None) -> bool:
+        """Whether something of an entity, or one field of it, is held or refused."""
         wanted = field.partition(":")[0] if field is not None else None
-        for held, name in self._stuck:
-            if held == entity and (wanted is None or name in ("*", wanted)):
-                return "command held"
-        return None
+        return any(held == entity and (wanted is None or name in ("*", wanted)) for held, name in self._stuck)
 
     @cached_property
-    def observed(self) -> Mapping[Cell, set[str]]:
-        """Every value that some observation in the log shows of a contact or a company, or of anything at Propstreet."""
-        found: defaultdict[Cell, set[str]] = defaultdict(set)
+    def observed(self) -> Mapping[Cell, list[tuple[float, str]]]:
+        """When the daemon saw which value in a field of a contact, a company or of anything at Propstreet.
+
+        A push that is late, or a read that overlaps another, is no sight: it only says that something is to be read.
+        """
+        found: defaultdict[Cell, list[tuple[float, str]]] = defaultdict(list)
+        latest: defaultdict[str, str] = defaultdict(str)
         for event in self.events:
             category, _, rest = event.stream.partition(":")
             vendor, _, record = rest.partition(":")
             if event.type != OBSERVED or category not in SYNCED:
                 continue
-            row = json.decode(event.data)
-            inside = reading_of(event).inside
+            reading, row = reading_of(event), json.decode(event.data)
             with suppress(
                 KeyError, TypeError, AttributeError
             ):  # a relation or an estate has a form of its own
-                row = row if inside is None else row[inside]
-                for field, value in fields_of(category, row, 0 if vendor == "vitec" else 1).items():
-                    found[Cell(vendor, category, record, field)].add(value)
+                row = row if reading.inside is None else row[reading.inside]
+                fields = fields_of(category, row, 0 if vendor == "vitec" else 1)
+                stamp = str(row["changedAt" if vendor == "vitec" else "updatedUtc"])
+                late = reading.started is None and stamp <= latest[event.stream]
+                if late or reading.verdict != ACCEPTED:
+                    continue
+                latest[event.stream] = max(stamp, latest[event.stream])
+                for field, value in fields.items():
+                    found[Cell(vendor, category, record, field)].append((self.seconds(event), value))
         return found
 
     @cached_property

@@ -8,14 +8,10 @@ this value before, where there are several. What it replaced and did not know wa
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Final
 
 from msgspec import Struct
 
-from tests.simulation.truth import Cell, Record, Truth, Version
-
-GIVEN: Final = {("project", "classification"): "draft", ("prospect", "classification"): "not_contacted"}
-"""What Propstreet gives a new record by itself."""
+from tests.simulation.truth import GIVEN, Cell, Record, Truth, Version
 
 Knows = frozenset[int]
 """Numbers of versions that were typed."""
@@ -94,7 +90,7 @@ class Lineage:
 
     def _is_given(self, version: Version) -> bool:
         cell = version.cell
-        blank = version.value in ("", "SE") or version.value == GIVEN.get((cell.category, cell.field))
+        blank = version.value in ("", "SE") or (cell.category, cell.field, version.value) in GIVEN
         return (version.replaced is None and blank) or cell.category in ("note", "lead", "link")
 
     @cached_property

@@ -9,8 +9,10 @@ the daemon never writes what nobody had. restored: what an operator brought back
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import takewhile
+from math import inf
 from typing import Final
 
+from daemon.domain.events import LEAD_RECEIVED
 from daemon.domain.streams import other
 from daemon.sandbox.agreement import SPEAKS
 from tests.simulation import logbook
@@ -63,7 +65,7 @@ def _explained(bench: Bench, vitec: Version, propstreet: Version) -> bool:
         return True
     if field == "strategy" and bench.story.knobs.sync.get("note", "strategy") != "strategy":
         return True
-    if _drift(bench, category, vitec, propstreet):
+    if _is_left_out(bench, vitec) or _drift(bench, category, vitec, propstreet):
         return True
     return any(bench.is_shown(v.cell[:3], field) for v in (vitec, propstreet))
 
@@ -133,7 +135,11 @@ def excused(bench: Bench) -> Knows:
     """What stands in a conflict, fell into Vitec's window or was a round trip between two reads, with what it replaced."""
     truth, lineage = bench.truth, bench.lineage
     found = [v for o in lineage.overwritten for v in o.lost if truth.in_window(v, o.by)]
-    found += [v for v in truth.versions if v.typed and (_in_conflict(bench, v) or _is_unseen(bench, v))]
+    found += [
+        v
+        for v in truth.versions
+        if v.typed and (_in_conflict(bench, v) or _is_unseen(bench, v) or _is_left_out(bench, v))
+    ]
     return Knows().union(*(lineage.knows[version.n] for version in found))
 
 
@@ -157,13 +163,28 @@ def _in_conflict(bench: Bench, version: Version) -> bool:
 
 
 def _is_unseen(bench: Bench, version: Version) -> bool:
-    """A return to an older value, when nothing of the way there and back was ever read: nobody can know of it."""
-    cell = version.cell
-    before = [v for v in bench.truth.versions if v.cell == cell and v.n < version.n]
+    """A return to an older value, when nothing of the way there and back was ever seen: nobody can know of it.
+
+    So is a blank that was there before anything else was seen, and loses the first link.
+    """
+    versions = [v for v in bench.truth.versions if v.cell == version.cell]
+    before = [v for v in versions if v.n < version.n]
     trip = list(takewhile(lambda v: v.value != version.value, reversed(before)))
-    if len(trip) in (0, len(before)):
+    if not trip or (len(trip) == len(before) and version.value):
         return False
-    return all(v.who != "daemon" and v.value not in bench.observed.get(cell, ()) for v in trip)
+    again = {v.value: v.at for v in reversed(versions) if v.n > version.n}
+    seen = bench.observed.get(version.cell, ())
+    return all(
+        v.who != "daemon"
+        and not any(value == v.value and v.at <= at < again.get(value, inf) for at, value in seen)
+        for v in trip
+    )
+
+
+def _is_left_out(bench: Bench, version: Version) -> bool:
+    """Where Vitec leaves empty fields out, nobody can tell an emptied one from an unknown one (G5, VS19)."""
+    left_out = bench.story.knobs.vitec.get("vs19") == "left_out"
+    return left_out and version.cell.vendor == "vitec" and not version.value
 
 
 def _of_entity(bench: Bench, entity: str, record: Record) -> bool:
@@ -176,7 +197,19 @@ def _is_return(bench: Bench, version: Version) -> bool:
     cell = version.cell
     if not cell.field.startswith("tags:"):
         return False
-    return any(v.value == version.value and v.n < version.n for v in bench.lineage.story(cell))
+    return any(v.cell == cell and v.value == version.value and v.n < version.n for v in bench.truth.versions)
+
+
+def leads(bench: Bench) -> Iterator[Violation]:
+    """Leads that came in and are neither at Vitec nor shown to anybody."""
+    there = [v.value for v in bench.truth.present.values() if v.cell[1::2] == ("lead", "email")]
+    for event in bench.events:
+        entity = event.stream.partition(":")[2]
+        if event.type != LEAD_RECEIVED or bench.is_stuck(entity) or any(each in event.data for each in there):
+            continue
+        yield Violation(
+            "lost", event.stream, "the lead is not at Vitec, and nothing says so", (event.position,)
+        )
 
 
 # --- (d) nothing twice
@@ -309,6 +342,7 @@ def _name(record: Record) -> str:
 ORACLES: Final[tuple[Callable[[Bench], Iterator[Violation]], ...]] = (
     agreement,
     lost,
+    leads,
     doubled,
     deleted,
     invented,

@@ -16,6 +16,7 @@ from tests.simulation.steps import (
     FAULTS,
     START,
     AnyStep,
+    BackupRestored,
     Being,
     ClockJump,
     ConnectionLost,
@@ -50,6 +51,12 @@ THEMES: Final[dict[str, dict[str, int]]] = {
     "crashes": {"edits": 12, "crowd": 5, "create": 2, "tags": 2, "levels": 2},
 }
 """What a story is about: the kinds of scenes with their weights."""
+
+CALLS_FAIL: Final = (
+    *("500", "503", "429", "timeout_before", "timeout_after", "drop_before", "drop_after", "broken_json"),
+    *("refused", "lost", "crawling"),
+)
+"""How a call fails: as the twins' own faults have it, or on its way."""
 
 WITH_ESTATES: Final = frozenset(("prospects", "leads", "removals", "crashes"))
 QUIET: Final = 0.25
@@ -100,7 +107,7 @@ def _knobs(chance: random.Random, theme: str) -> Knobs:
         sync=sync,
         vitec_skew=ahead[0],
         propstreet_skew=ahead[1],
-        latency=chance.choice(((0.005, 0.05), (0.005, 0.05), (0.05, 0.6), (0.001, 3.0))),
+        latency=chance.choice(((0.005, 0.05), (0.005, 0.05), (0.02, 0.2), (0.05, 0.5))),
         poll=chance.choice((5.0, 20.0, 60.0)),
         think=chance.choice((2.0, 8.0, 30.0)),
         mode="observe" if chance.random() < 0.04 else "live",
@@ -215,7 +222,7 @@ def _faults(chance: random.Random, theme: str, last: float) -> Iterator[AnyStep]
     """One to four things that break, more of the machine's in a story of crashes."""
     kinds = ["calls", "calls", "deliveries", "token", "jump", "bridge", "crash", "database", "connection"]
     if theme == "crashes":
-        kinds += ["crash", "crash", "crash", "database"]
+        kinds += ["crash", "crash", "crash", "database", "backup"]
     for _ in range(chance.randint(1, 6 if theme == "crashes" else 4)):
         yield _fault(chance, chance.choice(kinds), round(chance.uniform(0, last + 5), 3))
 
@@ -233,8 +240,8 @@ def _fault(chance: random.Random, kind: str, at: float) -> AnyStep:
         case "token":
             return TokenExpired(at=at)
         case "jump":
-            back = -3600.0 if vendor == "vitec" else -600.0  # Vitec writes wall-clock time
-            return ClockJump(vendor, round(chance.choice((back, -90.0, -2.0, 45.0)), 1), at=at)
+            far = -3600.0 if vendor == "vitec" else -600.0  # as far back as a poll looks
+            return ClockJump(vendor, chance.choice((far, -90.0, -2.0, 45.0)), at=at)
         case "bridge":
             field = chance.choice(("last_name", "strategy"))
             return ThirdParty(vendor, "contact", 0, field, round(chance.uniform(0.1, 30.0), 2), at=at)
@@ -242,18 +249,16 @@ def _fault(chance: random.Random, kind: str, at: float) -> AnyStep:
             return DatabaseAway(round(chance.uniform(0.5, 20.0), 1), at=at)
         case "connection":
             return ConnectionLost(at=at)
+        case "backup":
+            return BackupRestored(
+                round(chance.choice((1.0, 10.0, 60.0)) * chance.uniform(0.5, 1.5), 1), at=at
+            )
     operation = chance.choice((None, chance.randint(1, 60)))
     return Crash(operation, round(chance.choice((0.1, 2.0, 40.0)), 1), at=at)
 
 
 def _shares(chance: random.Random) -> dict[str, float]:
-    kinds = chance.sample(
-        (
-            *("500", "503", "429", "timeout_before", "timeout_after"),
-            *("drop_before", "drop_after", "broken_json"),
-        ),
-        chance.randint(1, 3),
-    )
+    kinds = chance.sample(CALLS_FAIL, chance.randint(1, 3))
     return {kind: round(chance.choice((0.05, 0.2, 0.6)), 2) for kind in kinds}
 
 

@@ -4,6 +4,7 @@ import pytest
 from msgspec import json, structs
 
 from daemon.domain.events import (
+    LEAD_RECEIVED,
     OBSERVED,
     CommandAttempted,
     CommandFailed,
@@ -194,6 +195,20 @@ async def test_what_a_person_removed_is_not_lost(plot: Plot) -> None:
     plot.vitec.remove(here)
     plot.knows(tombstone="removed at vitec")
     assert found(plot) == set()
+
+
+async def test_a_lead_that_never_arrived_is_lost_unless_it_is_held(plot: Plot) -> None:
+    told = json.encode({"person": {"email": "lea@example.no"}}).decode()
+    plot.appended("lead:lea-1", LEAD_RECEIVED, "lead", told)
+    assert found(plot) == {"lost"}
+    plot.views["commands"] = [{"entity": "lea-1", "state": "held", "fields": []}]
+    assert found(plot) == set()
+    plot.views["commands"] = []
+    name = {"firstName": "Lea", "lastName": "Moe", "email": {"emailAddress": "lea@example.no"}}
+    plot.vitec.define_lead_source("LED1", "Webben")
+    change = plot.vitec.take_person_lead({**name, "message": "Hei", "typeId": "LED1"})
+    plot.vitec.journal_api("POST", "/Service/Contact/{customer}/Lead/Person", 200, change)
+    assert "lost" not in found(plot)
 
 
 # --- doubled, deleted, invented, restored

@@ -35,6 +35,9 @@ FIELDS: Final = {
 }
 """The names that the sandbox's own comparison has for fields, where they are not Toveis'."""
 
+GIVEN: Final = {("project", "classification", "draft"), ("prospect", "classification", "not_contacted")}
+"""What Propstreet gives a new record by itself: nobody meant it."""
+
 TAGS: Final = {"contact": tuple(CATEGORIES.values()), "company": tuple(COMPANY_CATEGORIES.values())}
 
 
@@ -63,7 +66,8 @@ class Version(Struct, frozen=True, gc=False):
     @property
     def typed(self) -> bool:
         """Whether somebody meant it: not what the daemon or a vendor wrote, and no blank of a new record."""
-        return self.who in ("person", "web") and (self.replaced is not None or bool(self.value))
+        said = bool(self.value) and (self.cell.category, self.cell.field, self.value) not in GIVEN
+        return self.who in ("person", "web") and (self.replaced is not None or said)
 
 
 @dataclass(slots=True)
