@@ -455,6 +455,7 @@ def rules_of(vendor: str, category: str, options: Options) -> Rules:
         etags=ETAGS[vendor],
         same=lambda field, a, b: same(field, a, b, options.region),
         kept=lambda field, wanted, read: mapping.kept(field, wanted, read, options),
+        returns=mapping.returns,
     )
 
 

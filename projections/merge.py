@@ -29,6 +29,8 @@ class Rules(msgspec.Struct, frozen=True):
     etags: bool
     same: Same
     kept: Same  # kept(field, wanted, read): equal, or a declared reshape of this vendor
+    returns: bool = False
+    """A record that is gone can be made again under its old id: then what it holds was said anew."""
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +95,7 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
     """Bring every field of the observation into the shadow, as the rules say."""
     time = _since(side, o)
     moved = side.restored is not None and (not rules.etags or o.etag != side.head.etag)
+    reborn = rules.returns and side.gone is not None and not o.removed
     side.restored = None
     if side.gone is not None and not o.removed and not entity.apart:
         entity.tombstone = None  # seen again after a false removal: the same link, with its base
@@ -102,9 +105,11 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
     suspects = [a for a in side.attempts if a.state == "open" or _is_recent(a, o)]
     for field, value in o.fields.items():
         present = side.shadow.get(field)
-        if present is not None and value == present.value and not (moved or suspects):
+        if present is not None and value == present.value and not (moved or suspects or reborn):
             continue  # most of what is observed says nothing new
-        if field not in skip:
+        if reborn:
+            side.shadow[field] = Shadow(value, time, o.position)
+        elif field not in skip:
             _accept_field(entity, side, o, rules, field, value, time, moved, suspects)
 
 
@@ -341,7 +346,7 @@ def merge(
         return EQUAL
     base = (agreed or {}).get(field) or entity.base.get(field)
     if base is None:
-        return _first_link(field, v, p, authority)
+        return _first_link(field, v, p, authority, entity.linked or 0)
     match base.moved("vitec", v), base.moved("propstreet", p):
         case (False, False):
             return UNEXPLAINED
@@ -361,10 +366,12 @@ def says_nothing(vendor: str, field: str, value: Value) -> bool:
     return is_blank(value) or (field == "classification" and value in UNSAID[vendor])
 
 
-def _first_link(field: str, v: Shadow, p: Shadow, authority: str) -> Verdict:
+def _first_link(field: str, v: Shadow, p: Shadow, authority: str, linked: int) -> Verdict:
+    """A blank loses. One that came after the link was typed by somebody, and is put on record."""
     blanks = says_nothing("vitec", field, v.value), says_nothing("propstreet", field, p.value)
     if any(blanks):
-        return Verdict("propstreet" if blanks[0] else "vitec", "a blank never wins a first link")
+        winner, blank = ("propstreet", v) if blanks[0] else ("vitec", p)
+        return Verdict(winner, "a blank never wins a first link", conflict=blank.position > linked)
     return _both_changed(v, p, authority)
 
 

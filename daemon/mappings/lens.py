@@ -153,6 +153,8 @@ class Lens(ABC, Generic[R]):
     """The fields that a create call takes, None for all: the others follow as an update."""
     probed: ClassVar[frozenset[str]] = frozenset()
     """Fields that the vendor perhaps ignores: sent alone, and no more once that was seen (S31)."""
+    returns: ClassVar[bool] = False
+    """A record that was removed can be made again under its old id."""
 
     def __init__(self, record: type[R]) -> None:
         self._decoder = msgspec.json.Decoder(record)

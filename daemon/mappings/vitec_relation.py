@@ -114,6 +114,7 @@ class VitecRelation(Lens[Relation]):
     category = "prospect"
     fields = ("classification",)
     limits: ClassVar[Mapping[str, int]] = {}
+    returns = True
 
     def __init__(self) -> None:
         super().__init__(Relation)

@@ -11,6 +11,7 @@ from msgspec import Struct, json, to_builtins
 
 from daemon.domain.events import (
     ACCEPTED,
+    LOG_RESTORED,
     OBSERVED,
     CommandHeld,
     CommandIssued,
@@ -194,6 +195,21 @@ class Bench:
         """Whether something of an entity, or one field of it, is held or refused."""
         wanted = field.partition(":")[0] if field is not None else None
         return any(held == entity and (wanted is None or name in ("*", wanted)) for held, name in self._stuck)
+
+    @cached_property
+    def linked_at(self) -> dict[Record, float]:
+        """When each record was linked last."""
+        return {
+            (vendor, event.stream.partition(":")[0], record): self.seconds(event)
+            for event, decision in self.decisions
+            if isinstance(decision, RecordsLinked)
+            for vendor, record in (("vitec", decision.vitec), ("propstreet", decision.propstreet))
+        }
+
+    @cached_property
+    def forgetful(self) -> bool:
+        """The log was restored in this story: what it forgot cannot be explained from it."""
+        return any(event.type == LOG_RESTORED for event in self.events)
 
     @cached_property
     def observed(self) -> Mapping[Cell, list[tuple[float, str]]]:

@@ -71,6 +71,8 @@ def orderly(bench: Bench) -> Iterator[Violation]:
 
 def explains(bench: Bench) -> Iterator[Violation]:
     """For each value in a shared field the log has the event that set it, and who carried it over, from where and why."""
+    if bench.forgetful:
+        return
     seen = {event.stream for event in bench.events if event.type == OBSERVED}
     for cells in bench.paired():
         for cell in cells:

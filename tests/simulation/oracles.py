@@ -20,7 +20,7 @@ from tests.simulation.bench import SYNCED, Bench, Violation, World, named
 from tests.simulation.figures import Figures, counted
 from tests.simulation.lineage import Knows
 from tests.simulation.steps import VENDORS
-from tests.simulation.truth import Cell, Record, Version, plain
+from tests.simulation.truth import GIVEN, Cell, Record, Version, plain
 
 SPEAKING: Final = SPEAKS | {("prospect", "classification")}
 """What counts only where Vitec says something (S12, L11)."""
@@ -138,7 +138,14 @@ def excused(bench: Bench) -> Knows:
     found += [
         v
         for v in truth.versions
-        if v.typed and (_in_conflict(bench, v) or _is_unseen(bench, v) or _is_left_out(bench, v))
+        if v.typed
+        and (
+            _in_conflict(bench, v)
+            or _is_unseen(bench, v)
+            or _is_left_out(bench, v)
+            or _loses_first_link(bench, v)
+            or _is_reborn(bench, v)
+        )
     ]
     return Knows().union(*(lineage.knows[version.n] for version in found))
 
@@ -185,6 +192,27 @@ def _is_left_out(bench: Bench, version: Version) -> bool:
     """Where Vitec leaves empty fields out, nobody can tell an emptied one from an unknown one (G5, VS19)."""
     left_out = bench.story.knobs.vitec.get("vs19") == "left_out"
     return left_out and version.cell.vendor == "vitec" and not version.value
+
+
+def _loses_first_link(bench: Bench, version: Version) -> bool:
+    """A blank, or what a vendor says by itself, never wins a first link, and there is nothing to put on record."""
+    if version.value and (version.cell.category, version.cell.field, version.value) not in GIVEN:
+        return False
+    return version.at <= bench.linked_at.get(version.cell[:3], 0.0)
+
+
+def _is_reborn(bench: Bench, version: Version) -> bool:
+    """A relation that was ended and begun again with the same level, and nobody saw that it was away."""
+    cell, life = version.cell, bench.truth.lives[version.cell[:3]]
+    if version.replaced is not None or not any(at <= version.at for at, _ in life.ends):
+        return False
+    before = [v for v in bench.truth.versions if v.cell == cell and v.n < version.n]
+    stream = f"{cell.category}:{cell.vendor}:{cell.record}"
+    ended = max(at for at, _ in life.ends if at <= version.at)
+    told = any(
+        e.type == "RecordRemoved" and e.stream == stream and bench.seconds(e) >= ended for e in bench.events
+    )
+    return bool(before) and before[-1].value == version.value and not told
 
 
 def _of_entity(bench: Bench, entity: str, record: Record) -> bool:

@@ -210,22 +210,30 @@ class Truth:
         return next(iter(named or hits), None)
 
     def in_window(self, lost: Version, by: Version) -> bool:
-        """Whether Vitec's window explains it: typed there after the last read that the daemon had when it sent the write."""
+        """Whether Vitec's window explains it: typed there after the last read that the daemon had when it sent the write.
+
+        A record that was made while we meant to make it was named by no read: then it is the search for what it has.
+        """
         if by.cell.vendor != "vitec" or lost.cell != by.cell:
             return False
         write = self.write_of(by)
         if write is None:
             return False
-        reads = [
-            call.processed
+        told = {
+            v.value
+            for cell, v in self.present.items()
+            if cell[:3] == by.cell[:3] and cell.field in ("email", "phone")
+        }
+        looks = [
+            (call.processed, call.names(by.cell.record), any(value and call.names(value) for value in told))
             for call in self.calls.values()
             if call.vendor == "vitec"
             and not call.writes
             and call.processed is not None
             and call.answered is not None
             and call.answered <= write.sent
-            and call.names(by.cell.record)
         ]
+        reads = [at for at, named, _ in looks if named] or [at for at, _, sought in looks if sought]
         return bool(reads) and lost.at >= max(reads)
 
 

@@ -498,6 +498,8 @@ class Pair:
         event_id = derived_id(TENANT, stream, "RecordRemoved", str(self.head))
         data = encode(RecordRemoved(evidence))
         self.append([NewEvent(event_id, stream, "RecordRemoved", vendor, self.now, data, event_id)])
+        known = self._known.setdefault(stream, KnownRecord(None, None, 0))
+        known.event_id, known.content = event_id, None  # what is back is news, also if it looks as before
 
     def webhook(
         self,

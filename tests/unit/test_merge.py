@@ -675,6 +675,26 @@ def test_a_blank_never_wins_a_first_link() -> None:
         assert not pair.told(ConflictResolved)
 
 
+def test_a_value_that_was_emptied_after_the_link_and_before_the_base_is_put_on_record() -> None:
+    pair = Pair()
+    pair.vitec.add(**ANNA | {"strategy": "Offices"})
+    pair.propstreet.add(reference=ADR, **ANNA | {"strategy": "Offices"})
+    pair.read()
+    pair.decide()
+    assert pair.entity.linked is not None
+    assert "strategy" not in pair.entity.base
+    pair.later(60)
+    pair.propstreet.edit(strategy=None)
+    pair.sync_up()
+    assert pair.values("strategy") == ("Offices", "Offices")
+    [conflict] = pair.told(ConflictResolved)
+    assert (conflict.winner, conflict.loser_value, conflict.rule) == (
+        VITEC,
+        None,
+        "a blank never wins a first link",
+    )
+
+
 def test_two_values_at_a_first_link_are_a_conflict_that_the_later_wins() -> None:
     pair = first_link("Offices", "Housing")
     assert pair.values("strategy") == ("Housing", "Housing")

@@ -36,6 +36,20 @@ def test_a_relation_that_is_back_after_we_took_its_prospect_off_is_held_with_wha
     assert pair.entity.tombstone is None
 
 
+def test_a_relation_that_ended_and_began_again_with_the_same_level_was_said_anew() -> None:
+    pair = prospect()
+    pair.mode = "observe"  # nothing is taken off at Propstreet meanwhile
+    row = pair.vitec.rows[RELATION]
+    before = pair.side(VITEC).shadow["classification"]
+    gone_at_vitec(pair)
+    pair.later(60)
+    pair.vitec.rows[RELATION] = row
+    pair.read(VITEC)
+    after = pair.side(VITEC).shadow["classification"]
+    assert after.value == before.value
+    assert after.position > before.position
+
+
 def test_a_create_is_taken_back_when_what_it_joins_is_no_longer_linked() -> None:
     pair = Pair("prospect", beside=("contact", "project"))
     pair.desk(VITEC, "contact").add(**ANNA)
