@@ -77,9 +77,9 @@ def _direction(bench: Bench, category: str) -> str:
 
 
 def _drift(bench: Bench, category: str, vitec: Version, propstreet: Version) -> bool:
-    """In one direction an edit at the target stays until the source's next one."""
+    """In one direction an edit at the target stays until the source's next one; so does what an operator restored."""
     target = {"to_propstreet": propstreet, "to_vitec": vitec}.get(_direction(bench, category))
-    return target is not None and target.who != "daemon"
+    return target is not None and (target.who != "daemon" or bench.is_restored(target))
 
 
 def _alone(bench: Bench, record: Record) -> str | None:
@@ -132,9 +132,15 @@ def lost(bench: Bench) -> Iterator[Violation]:
 
 
 def excused(bench: Bench) -> Knows:
-    """What stands in a conflict, fell into Vitec's window or was a round trip between two reads, with what it replaced."""
+    """What stands in a conflict, or did before a backup took the log's place, fell into Vitec's window or was a round
+    trip between two reads; with what it replaced."""
     truth, lineage = bench.truth, bench.lineage
-    found = [v for o in lineage.overwritten for v in o.lost if truth.in_window(v, o.by)]
+    found = [
+        v
+        for o in lineage.overwritten
+        for v in o.lost
+        if truth.in_window(v, o.by) or bench.is_forgotten(o.by.at)
+    ]
     found += [
         v
         for v in truth.versions
@@ -322,7 +328,9 @@ def restored(bench: Bench) -> Iterator[Violation]:
         cells = [
             cell
             for cell in bench.truth.present
-            if cell.field == conflict.field and _of_entity(bench, conflict.entity, cell[:3])
+            if cell.field == conflict.field
+            and _of_entity(bench, conflict.entity, cell[:3])
+            and _direction(bench, cell.category) in ("both", f"to_{cell.vendor}")
         ]
         if any(v.typed and v.at >= at - 1 for cell in cells for v in bench.lineage.story(cell)):
             continue
