@@ -17,7 +17,7 @@ from daemon.domain.events import (
 from tests.simulation.bench import Violation
 from tests.simulation.oracles import check, examined
 from tests.simulation.planting import ENTITY, Plot, wanted
-from tests.simulation.steps import Knobs
+from tests.simulation.steps import BackupRestored, Knobs
 
 STREAM = f"contact:{ENTITY}"
 
@@ -320,6 +320,30 @@ async def test_a_value_that_no_command_carried_is_found(plot: Plot) -> None:
     plot.observed("vitec", here)
     plot.writes_at_propstreet(there, lastName="Lie")
     assert found(plot) == {"explains"}
+
+
+async def test_what_was_said_in_a_log_that_a_backup_replaced_is_not_asked_for(plot: Plot) -> None:
+    await overwritten(plot)
+    plot.events = [event for event in plot.events if event.stream != STREAM]
+    plot.events = [structs.replace(event, position=n) for n, event in enumerate(plot.events, 1)]
+    assert found(plot) == {"lost", "explains"}
+    plot.story = structs.replace(plot.story, steps=(BackupRestored(age=3.0, at=6.0),))
+    assert found(plot) == set()
+
+
+async def test_a_pair_that_no_reference_joins_is_known_from_the_log() -> None:
+    plot = Plot(Knobs(sync={"contacts": "to_vitec"}))
+    told = {"firstName": "Anna", "lastName": "Berg"}
+    here, there = plot.vitec.create("person", **told), plot.propstreet.create("contact", **told)
+    plot.observed("vitec", here)
+    plot.knows(("vitec", here), ("propstreet", there))
+    plot.appended(STREAM, RecordsLinked(ENTITY, here, there, "name_phone"))
+    plot.propstreet.edit("contact", there, lastName="Moe")
+    source = plot.observed("propstreet", there)
+    plot.writes_at_vitec(here, lastName="Moe", firstName="Anna")
+    want = {"last_name": wanted("Moe", source, "only Propstreet changed", "propstreet")}
+    plot.appended(STREAM, CommandIssued("c1", ENTITY, "contact", "vitec", here, want))
+    assert found(plot) == set()
 
 
 @pytest.mark.parametrize("what", ["no rule", "no source"])
