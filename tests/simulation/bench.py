@@ -161,6 +161,14 @@ class Bench:
                     if there in self.truth.present:
                         yield cell, there
 
+    @cached_property
+    def untold(self) -> bool:
+        """Whether some notification of Vitec's never reached the daemon: it is not sent again."""
+        outcomes = self.vitec.notifier.outcomes
+        return not self.story.knobs.webhooks or any(
+            outcomes[each] for each in ("dropped", "refused", "unanswered")
+        )
+
     # --- what the daemon says of it
 
     @cached_property

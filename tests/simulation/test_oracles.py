@@ -121,6 +121,33 @@ async def test_drift_at_the_target_of_one_direction_is_no_difference() -> None:
     assert "agreement" in found(plot)
 
 
+async def test_what_only_the_nightly_audit_sees_is_no_difference_yet() -> None:
+    plot = Plot()
+    here, there = plot.pair()
+    estate = plot.vitec.create_estate("CommercialProperty", status="ForSale")
+    project = plot.propstreet.create(
+        "project",
+        name=estate,
+        classification="active",
+        externalRefs=[{"namespace": "vitec-next", "id": estate}],
+    )
+    plot.vitec.relate(here, estate, "Interested")
+    reference = [{"namespace": "vitec-next", "id": f"{estate}:{here}"}]
+    prospect = plot.propstreet.create(
+        "prospect", projectId=project, contactId=there, classification="interested", externalRefs=reference
+    )
+    plot.observed("propstreet", project, "project")
+    plot.observed("propstreet", prospect, "prospect")
+    for category, record in (("project", estate), ("prospect", f"{estate}:{here}")):
+        plot.appended(f"{category}:vitec:{record}", OBSERVED, "vitec")
+    assert found(plot) == set()
+    plot.vitec.relate(here, estate, "NotInterested")
+    plot.vitec.notifier.outcomes["dropped"] += 1
+    assert found(plot) == {"agreement"}, "an estate for sale is looked at with every poll"
+    plot.vitec.edit_estate(estate, status="Sold")
+    assert found(plot) == set()
+
+
 # --- lost
 
 
