@@ -27,8 +27,8 @@ from daemon.domain.events import DECISIONS as DECISION_TYPES
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
 from tests.simulation.lineage import Lineage
-from tests.simulation.steps import Story
-from tests.simulation.truth import Cell, Record, Truth, fields_of
+from tests.simulation.steps import BackupRestored, Story
+from tests.simulation.truth import Cell, Record, Truth, Version, fields_of, plain
 
 Row = Mapping[str, Any]
 SYNCED: Final = ("contact", "company", "project", "prospect")
@@ -83,10 +83,10 @@ class Bench:
         self.world, self.truth, self.story = world, world.truth, world.story
         self.vitec, self.propstreet = world.vitec, world.propstreet
         self.events = sorted(world.events, key=lambda event: event.position)
-        self.lineage = Lineage(world.truth)
         self.decisions: list[tuple[Event, Decision]] = [
             (event, decision_of(event)) for event in self.events if event.type in DECISION_TYPES
         ]
+        self.lineage = Lineage(world.truth, self._linked())
 
     def rows(self, view: str) -> list[Row]:
         """The rows of a view as plain JSON, none where the view is not there."""
@@ -95,6 +95,11 @@ class Bench:
     def seconds(self, event: Event) -> float:
         """When an event was recorded, in virtual seconds."""
         return (event.recorded_at - datetime.fromisoformat(self.story.knobs.start)) / timedelta(seconds=1)
+
+    def _linked(self) -> Iterator[tuple[str, str, str]]:
+        for event, decision in self.decisions:
+            if isinstance(decision, RecordsLinked):
+                yield event.stream.partition(":")[0], decision.vitec, decision.propstreet
 
     # --- who is who
 
@@ -156,6 +161,14 @@ class Bench:
                     there = Cell("propstreet", category, at_propstreet, cell.field)
                     if there in self.truth.present:
                         yield cell, there
+
+    @cached_property
+    def untold(self) -> bool:
+        """Whether some notification of Vitec's never reached the daemon: it is not sent again."""
+        outcomes = self.vitec.notifier.outcomes
+        return not self.story.knobs.webhooks or any(
+            outcomes[each] for each in ("dropped", "refused", "unanswered")
+        )
 
     # --- what the daemon says of it
 
@@ -243,6 +256,22 @@ class Bench:
     def conflicts(self) -> list[tuple[Event, ConflictResolved]]:
         """Every conflict in the log."""
         return [(e, d) for e, d in self.decisions if isinstance(d, ConflictResolved)]
+
+    def is_restored(self, version: Version) -> bool:
+        """Whether an operator brought this value back: it goes to both sides then, where it may."""
+        return any(
+            event.origin == "operator" and plain(conflict.field, conflict.winner_value) == version.value
+            for event, conflict in self.conflicts
+            if conflict.field == version.cell.field
+        )
+
+    def is_forgotten(self, at: float) -> bool:
+        """Whether what the log said then is lost, because an older backup took its place."""
+        return any(
+            step.at - step.age <= at <= step.at
+            for step in self.story.steps
+            if isinstance(step, BackupRestored)
+        )
 
     @cached_property
     def issued(self) -> dict[str, tuple[Event, CommandIssued | CommandHeld]]:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from daemon.domain.events import OBSERVED, CommandIssued, ConflictResolved, reading_of
 from tests.simulation.bench import Bench
-from tests.simulation.truth import Cell, Version, plain
+from tests.simulation.truth import Cell, Version
 
 PASSING_BY: Final = ("webhook", "poll")
 
@@ -38,7 +38,7 @@ def counted(bench: Bench) -> Figures:
         commands=sum(isinstance(decision, CommandIssued) for _, decision in bench.decisions),
         conflicts=len(conflicts),
         doubts=sum(is_doubt(conflict) for conflict in conflicts),
-        loops=sum(not is_restored(bench, version) for version in bench.lineage.rounds),
+        loops=sum(not bench.is_restored(version) for version in bench.lineage.rounds),
         events=len(bench.events),
         settled=list(_settled(bench)),
     )
@@ -47,15 +47,6 @@ def counted(bench: Bench) -> Figures:
 def is_doubt(conflict: ConflictResolved) -> bool:
     """Whether it only says that an edit may have been overwritten."""
     return conflict.rule == "doubt"
-
-
-def is_restored(bench: Bench, version: Version) -> bool:
-    """Whether an operator brought this value back: it goes to both sides then."""
-    return any(
-        event.origin == "operator" and plain(conflict.field, conflict.winner_value) == version.value
-        for event, conflict in bench.conflicts
-        if conflict.field == version.cell.field
-    )
 
 
 def _echoes(bench: Bench) -> Iterator[int]:

@@ -6,7 +6,7 @@ this value before, where there are several. What it replaced and did not know wa
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from msgspec import Struct
@@ -25,10 +25,16 @@ class Overwritten(Struct, frozen=True):
 
 
 class Lineage:
-    """The descent of every version, worked out once all has happened."""
+    """The descent of every version, worked out once all has happened.
 
-    def __init__(self, truth: Truth) -> None:
+    `linked` are pairs (category, id at Vitec, id at Propstreet) that no reference joins: in one direction nobody
+    writes one.
+    """
+
+    def __init__(self, truth: Truth, linked: Iterable[tuple[str, str, str]] = ()) -> None:
         self.truth = truth
+        named = {(category, there) for category, _, there in truth.pairs}
+        self.pairs = [*truth.pairs, *(pair for pair in linked if (pair[0], pair[2]) not in named)]
         self.knows: dict[int, Knows] = {}
         self.overwritten: list[Overwritten] = []
         self.invented: list[Version] = []
@@ -61,8 +67,17 @@ class Lineage:
             self.rounds.append(version)
         self.knows[version.n] = known
 
+    def partners(self, cell: Cell) -> Iterator[Cell]:
+        """The same field of the records at the other vendor that were ever joined with this one."""
+        for category, at_vitec, at_propstreet in self.pairs:
+            if category == cell.category:
+                if (cell.vendor, cell.record) == ("vitec", at_vitec):
+                    yield Cell("propstreet", category, at_propstreet, cell.field)
+                elif (cell.vendor, cell.record) == ("propstreet", at_propstreet):
+                    yield Cell("vitec", category, at_vitec, cell.field)
+
     def _meet(self, version: Version) -> None:
-        for cell in self.truth.partners(version.cell):
+        for cell in self.partners(version.cell):
             there = self._held[cell][-1] if self._held[cell] else None
             if there is not None and there.value == version.value and not self._was_gone(cell, version.at):
                 both = self.knows[version.n] | self.knows[there.n]
@@ -76,7 +91,7 @@ class Lineage:
         """Where a daemon's value came from: its partners, its own past (an operator may bring it back), or, while no
         reference tells of a partner, any record of the other vendor."""
         cell = version.cell
-        past = [each for partner in self.truth.partners(cell) for each in self._held[partner]]
+        past = [each for partner in self.partners(cell) for each in self._held[partner]]
         anywhere = (
             each
             for other, held in list(self._held.items())
@@ -99,13 +114,13 @@ class Lineage:
         return Knows().union(*(self.knows[version.n] for version in self.truth.present.values()))
 
     def group(self, record: Record) -> set[Record]:
-        """All records that references ever joined with this one, and itself."""
+        """All records that were ever joined with this one, and itself."""
         return self._groups.get(record, {record})
 
     @cached_property
     def _groups(self) -> Mapping[Record, set[Record]]:
         groups: dict[Record, set[Record]] = {}
-        for category, a, b in self.truth.pairs:
+        for category, a, b in self.pairs:
             ends: Iterable[Record] = (("vitec", category, a), ("propstreet", category, b))
             whole: set[Record] = set().union(*(groups.get(end, {end}) for end in ends))
             groups |= dict.fromkeys(whole, whole)

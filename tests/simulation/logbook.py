@@ -77,7 +77,7 @@ def explains(bench: Bench) -> Iterator[Violation]:
     for cells in bench.paired():
         for cell in cells:
             version = bench.truth.present[cell]
-            if version.replaced is None and not version.value:
+            if (version.replaced is None and not version.value) or bench.is_forgotten(version.at):
                 continue
             if version.who != "daemon":
                 if f"{cell.category}:{cell.vendor}:{cell.record}" not in seen:

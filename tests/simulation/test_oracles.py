@@ -17,7 +17,7 @@ from daemon.domain.events import (
 from tests.simulation.bench import Violation
 from tests.simulation.oracles import check, examined
 from tests.simulation.planting import ENTITY, Plot, wanted
-from tests.simulation.steps import Knobs
+from tests.simulation.steps import BackupRestored, Knobs
 
 STREAM = f"contact:{ENTITY}"
 
@@ -119,6 +119,33 @@ async def test_drift_at_the_target_of_one_direction_is_no_difference() -> None:
     plot.vitec.edit(here, lastName="Lie")
     plot.writes_at_propstreet(there, firstName="Anna B")
     assert "agreement" in found(plot)
+
+
+async def test_what_only_the_nightly_audit_sees_is_no_difference_yet() -> None:
+    plot = Plot()
+    here, there = plot.pair()
+    estate = plot.vitec.create_estate("CommercialProperty", status="ForSale")
+    project = plot.propstreet.create(
+        "project",
+        name=estate,
+        classification="active",
+        externalRefs=[{"namespace": "vitec-next", "id": estate}],
+    )
+    plot.vitec.relate(here, estate, "Interested")
+    reference = [{"namespace": "vitec-next", "id": f"{estate}:{here}"}]
+    prospect = plot.propstreet.create(
+        "prospect", projectId=project, contactId=there, classification="interested", externalRefs=reference
+    )
+    plot.observed("propstreet", project, "project")
+    plot.observed("propstreet", prospect, "prospect")
+    for category, record in (("project", estate), ("prospect", f"{estate}:{here}")):
+        plot.appended(f"{category}:vitec:{record}", OBSERVED, "vitec")
+    assert found(plot) == set()
+    plot.vitec.relate(here, estate, "NotInterested")
+    plot.vitec.notifier.outcomes["dropped"] += 1
+    assert found(plot) == {"agreement"}, "an estate for sale is looked at with every poll"
+    plot.vitec.edit_estate(estate, status="Sold")
+    assert found(plot) == set()
 
 
 # --- lost
@@ -320,6 +347,30 @@ async def test_a_value_that_no_command_carried_is_found(plot: Plot) -> None:
     plot.observed("vitec", here)
     plot.writes_at_propstreet(there, lastName="Lie")
     assert found(plot) == {"explains"}
+
+
+async def test_what_was_said_in_a_log_that_a_backup_replaced_is_not_asked_for(plot: Plot) -> None:
+    await overwritten(plot)
+    plot.events = [event for event in plot.events if event.stream != STREAM]
+    plot.events = [structs.replace(event, position=n) for n, event in enumerate(plot.events, 1)]
+    assert found(plot) == {"lost", "explains"}
+    plot.story = structs.replace(plot.story, steps=(BackupRestored(age=3.0, at=6.0),))
+    assert found(plot) == set()
+
+
+async def test_a_pair_that_no_reference_joins_is_known_from_the_log() -> None:
+    plot = Plot(Knobs(sync={"contacts": "to_vitec"}))
+    told = {"firstName": "Anna", "lastName": "Berg"}
+    here, there = plot.vitec.create("person", **told), plot.propstreet.create("contact", **told)
+    plot.observed("vitec", here)
+    plot.knows(("vitec", here), ("propstreet", there))
+    plot.appended(STREAM, RecordsLinked(ENTITY, here, there, "name_phone"))
+    plot.propstreet.edit("contact", there, lastName="Moe")
+    source = plot.observed("propstreet", there)
+    plot.writes_at_vitec(here, lastName="Moe", firstName="Anna")
+    want = {"last_name": wanted("Moe", source, "only Propstreet changed", "propstreet")}
+    plot.appended(STREAM, CommandIssued("c1", ENTITY, "contact", "vitec", here, want))
+    assert found(plot) == set()
 
 
 @pytest.mark.parametrize("what", ["no rule", "no source"])

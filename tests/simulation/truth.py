@@ -174,15 +174,6 @@ class Truth:
         """A version by its number."""
         return self.versions[n - 1]
 
-    def partners(self, cell: Cell) -> Iterator[Cell]:
-        """The same field of the records at the other vendor that a reference ever joined with this one."""
-        for category, at_vitec, at_propstreet in self.pairs:
-            if category == cell.category:
-                if (cell.vendor, cell.record) == ("vitec", at_vitec):
-                    yield Cell("propstreet", category, at_propstreet, cell.field)
-                elif (cell.vendor, cell.record) == ("propstreet", at_propstreet):
-                    yield Cell("vitec", category, at_vitec, cell.field)
-
     def living(self) -> list[tuple[str, str, str]]:
         """The pairs of which both records are there."""
         return [
