@@ -50,6 +50,9 @@ from projections.entity import Entity, Pending
 
 AT_ONCE: Final = 16
 
+STALE: Final = 3
+"""So many answers of 409 in a row, each after a fresh read, are no race: another record has what we write."""
+
 LOOKED_FOR: Final = MET_BY_CONTENT | {"property"}
 """Categories in which a create waits until the whole target was seen: nothing at the vendor refuses a second one."""
 SERIAL: Final = LOOKED_FOR | {"note"}
@@ -308,6 +311,8 @@ class Deliverer(Processor):
                 return CommandFailed(
                     command, name, error.status, at
                 )  # what it joins is not there, or not yet
+            case Stale(status=409) if attempt > STALE:
+                return CommandDeadLettered(command, error.reason or "Conflict", error.status)
             case Stale() | NotFound() if pending.record is not None:
                 return CommandFailed(command, name, error.status, read_again=True)
             case NotWritable():
