@@ -164,7 +164,13 @@ def _verdict(
         return EQUAL if says_nothing(source, field, held.value) else Verdict(source, CREATED)
     if field in SETS:
         value = merge_sets(entity, field, agreed)
-        return EQUAL if alike(field, value, present.value) else Verdict(source, "elements of both sides")
+        if alike(field, value, present.value):
+            return EQUAL
+        # without a base nobody can tell what was taken away since the link: then it is put on record
+        unsettled = (
+            field not in agreed and field not in entity.base and present.position > (entity.linked or 0)
+        )
+        return Verdict(source, "elements of both sides", conflict=unsettled)
     if owner is not None:
         alone = Verdict(source, f"{owner} alone decides it")
         return EQUAL if alike(field, held.value, present.value) else alone

@@ -13,8 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import repeat
+from functools import partial
 from multiprocessing import get_context
 
 import msgspec
@@ -91,10 +90,10 @@ def _arguments() -> argparse.Namespace:
 def _told(seeds: range, asked: argparse.Namespace) -> Iterator[Result]:
     """The results as they come, from several processes; each is started anew after a while, for its memory's sake."""
     batches = [list(seeds[at : at + BATCH]) for at in range(0, len(seeds), BATCH)]
-    with ProcessPoolExecutor(asked.workers, get_context("spawn"), max_tasks_per_child=25) as pool:
-        waiting = [pool.submit(told, batch, asked.database, asked.mutant) for batch in batches]
-        for done in as_completed(waiting):
-            yield from done.result()
+    tell_some = partial(told, database=asked.database, mutant=asked.mutant)
+    with get_context("spawn").Pool(asked.workers, maxtasksperchild=25) as pool:
+        for results in pool.imap_unordered(tell_some, batches):
+            yield from results
 
 
 def _one(asked: argparse.Namespace) -> int:
@@ -133,15 +132,12 @@ def _hunt(asked: argparse.Namespace) -> int:
 
 
 def _first_wrong(mutant: str, asked: argparse.Namespace) -> Result | None:
-    last = asked.start + asked.seeds
-    step = BATCH * asked.workers
-    with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
-        for at in range(asked.start, last, step):
-            batches = [list(range(at + n, min(at + step, last), asked.workers)) for n in range(asked.workers)]
-            done = [r for found in pool.map(told, batches, repeat("memory"), repeat(mutant)) for r in found]
-            wrong = sorted((result for result in done if result.findings), key=lambda result: result.seed)
-            if wrong:
-                return wrong[0]
+    seeds = range(asked.start, asked.start + asked.seeds)
+    with get_context("spawn").Pool(asked.workers) as pool:
+        for [result] in pool.imap(partial(told, mutant=mutant), ([seed] for seed in seeds)):
+            if result.findings:
+                pool.terminate()
+                return result
     return None
 
 
