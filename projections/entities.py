@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from daemon.domain.events import Want
 from daemon.domain.fields import Value, match_keys
 from daemon.domain.streams import VITEC
 from daemon.mappings.lens import Options
@@ -101,7 +102,9 @@ def key_rows(tenant: str, entity: Entity, options: Options) -> list[KeyRow]:
     return [
         KeyRow(tenant, entity.category, key, vendor, side.record, entity.id)
         for vendor, side in entity.sides.items()
-        for key in keys_of(entity.category, vendor, side, options)
+        for key in dict.fromkeys(
+            (*keys_of(entity.category, vendor, side, options), *underway_keys(entity, options))
+        )
     ]
 
 
@@ -123,6 +126,20 @@ def keys_of(category: str, vendor: str, side: Side, options: Options) -> tuple[s
             *map(part_key, side.parts, side.parts.values()),
         )
     return (*references, *dict.fromkeys(match_keys(category, fields, options.region)))
+
+
+def underway_keys(entity: Entity, options: Options) -> tuple[str, ...]:
+    """The keys of the record that a create of ours may have made, also where its source has changed since."""
+    return tuple(
+        key
+        for attempt in entity.creating.values()
+        for key in match_keys(entity.category, sent(attempt.want), options.region)
+    )
+
+
+def sent(want: Mapping[str, Want]) -> dict[str, Value]:
+    """The values of a command, by field."""
+    return {field: each.value for field, each in want.items()}
 
 
 def joint_keys(category: str, parts: Mapping[str, str], side: Side) -> tuple[str, ...]:

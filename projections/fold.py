@@ -45,6 +45,7 @@ from daemon.mappings import leads, lens
 from daemon.mappings.lens import REMOVED, Content, Options
 from projections import outbox, overrides
 from projections.entity import (
+    Attempt,
     Base,
     Entity,
     Hold,
@@ -479,12 +480,17 @@ def _land_creation(entity: Entity, vendor: str, side: Side, command: str) -> Non
     """The record that a create made is seen: the attempt now belongs to its side."""
     attempt = entity.creating.get(vendor)
     if attempt is not None and attempt.command == command:
-        del entity.creating[vendor]
         attempt.state = "flying"
-        takes = lens(vendor, entity.category).on_create
-        if takes is not None:  # the rest was not sent: it follows as an update
-            attempt.want = {field: want for field, want in attempt.want.items() if field in takes}
-        side.attempts.append(attempt)
+        _take_over(entity, vendor, side, attempt)
+
+
+def _take_over(entity: Entity, vendor: str, side: Side, attempt: Attempt) -> None:
+    """An attempt to create belongs to the side that it made; what a create does not take follows as an update."""
+    del entity.creating[vendor]
+    takes = lens(vendor, entity.category).on_create
+    if takes is not None:
+        attempt.want = {field: want for field, want in attempt.want.items() if field in takes}
+    side.attempts.append(attempt)
 
 
 def _all_of(here: list[str], there: list[str]) -> list[str]:
@@ -500,6 +506,9 @@ def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
     if link.rule != "created":
         entity.creating.clear()
         entity.pending.clear()
+    for vendor, attempt in list(entity.creating.items()):
+        if attempt.state == "open" and vendor in entity.sides:  # found later: a read settles it
+            _take_over(entity, vendor, entity.sides[vendor], attempt)
 
 
 def _release_hold(entity: Entity, released: EntityReleased) -> None:

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from daemon.deliver.target import Landed, Met, Moved, Stuck, Target, Write
+import msgspec
+
+from daemon.deliver.target import Landed, Met, Moved, Stuck, Target, Write, link_of
 from daemon.domain import retry
 from daemon.domain.errors import (
     AccessDenied,
@@ -36,7 +38,7 @@ from daemon.domain.events import (
     CommandUnknown,
     Decision,
 )
-from daemon.domain.streams import LEAD, entity_stream
+from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_stream, parse_record_stream
 from daemon.mappings import lens
 from daemon.policies.linking import MET_BY_CONTENT, counterparts, far_keys
 from daemon.policies.plan import expected
@@ -45,6 +47,7 @@ from daemon.processor import Processor, Tenant
 from daemon.storage import log, views, working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection, snapshot
+from daemon.storage.log import Read
 from projections.commands import CommandRow
 from projections.entity import Entity, Pending
 
@@ -226,12 +229,37 @@ class Deliverer(Processor):
         What cannot be looked up, and must not be repeated, is held.
         """
         match await target.look_up(self.at, entity, pending):
+            case Met(items=(Read() as read,)) if await self._is_ours(entity, command.target, read):
+                await self._landed(entity, command.target, pending, read)
             case Met(items=items, reason=reason):
                 await self._supersede(entity, pending, reason, items)
             case Stuck() as stuck:
                 await self._hold(entity, command.target, pending, stuck)
             case None:
                 await self._supersede(entity, pending, "looked up: it was not created")
+
+    async def _is_ours(self, entity: Entity, target: str, read: Read) -> bool:
+        """Whether a record that was looked up is the one that the create made: nobody has linked it."""
+        names = parse_record_stream(read.stream)
+        if names is None or names[0] == "note":
+            return False
+        async with self.at.connection() as conn:
+            owner = await views.entity_of_record(conn, self.tenant, names[0], target, names[2])
+        return owner is None or (len(owner.sides) == 1 and owner.id != entity.id and not owner.busy())
+
+    async def _landed(self, entity: Entity, target: str, pending: Pending, read: Read) -> None:
+        """The create was carried out, as is known now: what it wrote is told from what was edited since."""
+        names = parse_record_stream(read.stream)
+        assert names is not None
+        [(vendor, side)] = entity.sides.items()
+        records = {vendor: side.record, target: names[2]}
+        items: list[Item | Decision] = [
+            link_of(self.at, entity, records[VITEC], records[PROPSTREET]),
+            msgspec.structs.replace(read, always=True),
+            CommandSucceeded(pending.command, names[2]),
+        ]
+        appended = [self.at.decided(entity, i) if isinstance(i, Decision) else i for i in items]
+        await self.at.appender.append(appended, expected=_own(entity))
 
     async def _hold(self, entity: Entity, target: str, pending: Pending, stuck: Stuck) -> None:
         held = self.at.decided(entity, held_of(entity, target, pending, stuck))

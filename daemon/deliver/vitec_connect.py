@@ -32,6 +32,7 @@ from daemon.domain.errors import (
     VendorError,
 )
 from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Decision, EntityHeld, Reading, RecordRemoved
+from daemon.domain.fields import match_keys
 from daemon.domain.streams import PROPSTREET, VITEC, record_stream, relation_id
 from daemon.mappings import lens
 from daemon.mappings.vitec_relation import relations_in
@@ -42,7 +43,7 @@ from daemon.storage import views, working
 from daemon.storage.appender import Item
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
-from projections.entities import keys_of
+from projections.entities import keys_of, sent
 from projections.entity import Entity, Pending, Shadow, Side
 
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
@@ -154,7 +155,10 @@ class VitecConnectTarget:
                 payload, _ = await self._read_relation(at, parts["project"], parts["contact"])
                 return [] if payload is None else [(record, payload, None)]
         kind, side = KINDS[entity.category], entity.sides[PROPSTREET]
-        ours = set(keys_of(entity.category, PROPSTREET, side, at.options))
+        ours = {
+            *keys_of(entity.category, PROPSTREET, side, at.options),
+            *match_keys(entity.category, sent(pending.want), at.options.region),
+        }
         ids = await self._alike(entity.category, ours)
         known = await self._client.read(kind, ids) if ids else {}
         return [

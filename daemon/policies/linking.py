@@ -24,7 +24,7 @@ from daemon.policies.plan import (
     waived,
 )
 from daemon.policies.syncing import create
-from projections.entities import joint_keys, keys_of
+from projections.entities import joint_keys, keys_of, underway_keys
 from projections.entity import Entity, Side
 
 STEPS: Final = {
@@ -135,7 +135,13 @@ def _meeting(
     far = other(vendor)
     keys = far_keys(entity, options, parts)
     there = {
-        candidate.id: (candidate, set(keys_of(entity.category, far, candidate.sides[far], options)))
+        candidate.id: (
+            candidate,
+            {
+                *keys_of(entity.category, far, candidate.sides[far], options),
+                *underway_keys(candidate, options),
+            },
+        )
         for candidate in candidates
         if candidate.id != entity.id
         and far in candidate.sides
