@@ -282,7 +282,9 @@ def _waiting(event: Event) -> str:
     """What waits for the operator, and what the operator said."""
     match decision_of(event):
         case EntityHeld() as d:
-            return f"held ({d.reason}): {d.detail}"
+            return f"held ({d.reason}): {d.detail}" + (
+                f" ({', '.join(d.candidates)})" if d.candidates else ""
+            )
         case EntityReleased() as d:
             return f"released{_by(d.by)}: {d.reason}"
         case HoldDiscarded() as d:
@@ -292,7 +294,8 @@ def _waiting(event: Event) -> str:
         case CommandReleased() as d:
             return f"{_ended(d.reason)} is released{_by(d.by)}: decided anew"
         case CommandDiscarded() as d:
-            return f"{_ended(d.reason)} is discarded{_by(d.by)}: not tried again until its source changes"
+            then = "" if event.stream.startswith(f"{LEAD}:") else ": not tried again until its source changes"
+            return f"{_ended(d.reason)} is discarded{_by(d.by)}{then}"
     return event.type
 
 
