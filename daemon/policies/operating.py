@@ -184,6 +184,8 @@ def discard_command(entity: Entity, row: CommandRow, by: str) -> Said:
 
 
 def _again(entity: Entity, row: CommandRow, by: str, then: str) -> Word:
+    if entity.lead is not None and entity.lead.restored:
+        then = "held once more, for the log was restored since: look at Vitec, then release that"
     return _word(entity, CommandReleased(row.command, entity.id, row.reason or "", by), then)
 
 

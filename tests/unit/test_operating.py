@@ -315,6 +315,17 @@ def test_a_discarded_lead_is_one_that_vitec_has() -> None:
     assert leading.state(pair) == "sent"
 
 
+def test_a_lead_that_was_held_before_a_restore_is_held_once_more_and_that_is_said() -> None:
+    pair, held = doubtful()
+    pair.rewind()
+    assert pair.obey(release_command(leading.lead_of(pair), held, KARI)).startswith("held once more")
+    [again] = pair.decide()
+    assert isinstance(again, CommandHeld)
+    release = release_command(leading.lead_of(pair), pair.fold.commands[again.command], KARI)
+    assert pair.obey(release) == "sent once more"
+    assert [type(decision) for decision in pair.decide()] == [CommandIssued]
+
+
 def test_a_lead_that_vitec_refused_is_given_up_and_said_to_be() -> None:
     pair = leading.received()
     command = leading.sent(pair)
