@@ -53,6 +53,13 @@ class Lazy(click.Group):
         command: click.Command = getattr(import_module(f"daemon.cli.{COMMANDS[name]}"), name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with its whole first sentence, where click would cut it."""
+        commands = ((name, self.get_command(ctx, name)) for name in COMMANDS)
+        rows = [(name, command.get_short_help_str(200)) for name, command in commands if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 def toveis() -> None:

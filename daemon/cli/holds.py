@@ -8,7 +8,7 @@ import msgspec
 
 from daemon.cli.batching import BATCH, release_batch
 from daemon.cli.opening import load, tenant_of, with_config, with_tenant
-from daemon.cli.operating import Ruling, append, operator, ruling_of, tell
+from daemon.cli.operating import Ruling, append, as_sent, operator, ruling_of, tell
 from daemon.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def _act(verb: str, config_file: Path | None, tenant: str | None, ref: str, *, as_json: bool) -> None:
+    if ref.startswith(BATCH):
+        raise UsageError("what a brake holds is only released: `toveis release` lets all of it go")
     settings = load(config_file, secrets=False)
     chosen = tenant_of(settings, tenant)
 
@@ -102,7 +104,7 @@ def _act(verb: str, config_file: Path | None, tenant: str | None, ref: str, *, a
             "entity": choice.entity.id,
             "category": choice.entity.category,
             "reason": choice.reason or None,
-            "then": choice.said.then,
+            "then": choice.said.then if verb == "discard" else as_sent(choice.said.then, at.mode),
             "by": operator(),
         }
 
@@ -140,17 +142,11 @@ async def _of_command(conn: "Connection", tenant: str, verb: str, row: "CommandR
 
 
 def _of_entity(verb: str, entity: "Entity") -> Choice:
-    from daemon.policies.operating import discard_entity, release_entity
-    from daemon.policies.plan import Refused
+    from daemon.policies.operating import discard_entity, release_entity, retry_entity
 
     reason = entity.hold.reason if entity.hold is not None else "closed" if entity.tombstone else ""
-    match verb:
-        case "release":
-            return Choice(entity.id, entity, reason, release_entity(entity, operator()))
-        case "discard":
-            return Choice(entity.id, entity, reason, discard_entity(entity, operator()))
-    why = "it is held: `toveis release` lets it go" if entity.hold is not None else "nothing of it waits"
-    return Choice(entity.id, entity, reason, Refused(why))
+    say = {"release": release_entity, "retry": retry_entity, "discard": discard_entity}[verb]
+    return Choice(entity.id, entity, reason, say(entity, operator()))
 
 
 def _meant(choices: list[Choice], ref: str) -> Choice:

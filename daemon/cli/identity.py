@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daemon.cli.opening import load, tenant_of, with_config, with_tenant
-from daemon.cli.operating import Ruling, append, operator, ruling_of, tell
+from daemon.cli.operating import Ruling, append, as_sent, operator, ruling_of, tell
 from daemon.domain.errors import UsageError
 from daemon.domain.streams import CATEGORIES, PROPSTREET, VITEC
 
@@ -59,7 +59,7 @@ def link(
         ]
         survivor = said.plan.events[-1][0] if said.plan.events else vitec.id
         told = {"done": "linked", "entity": survivor, "category": category, "records": records}
-        return ruling_of(at, said.plan, {**told, "then": said.then, "by": operator()})
+        return ruling_of(at, said.plan, {**told, "then": as_sent(said.then, at.mode), "by": operator()})
 
     told = append(settings, chosen, rule)
     words = f"linked {' and '.join(told['records'])} ({category} {told['entity']}): {told['then']}"
@@ -120,10 +120,10 @@ async def _side(conn: "Connection", tenant: str, category: str, vendor: str, ref
     lines = "".join(f"\n  {stories.title(entity)}" for entity in found)
     if found:
         raise UsageError(
-            f"{len(found)} {category} records at {vendor} match {ref!r}; give the id of one:{lines}"
+            f"{len(found)} {category} records at {vendor.capitalize()} match {ref!r}; give the id of one:{lines}"
         )
     raise UsageError(
-        f"no {category} at {vendor} matches {ref!r}; give {vendor}:<id>, as `toveis commands` shows it"
+        f"no {category} at {vendor.capitalize()} matches {ref!r}; give {vendor}:<id>, or what `toveis history` takes"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from daemon.cli.operating import Ruling, Told, operator
+from daemon.cli.operating import Ruling, Told, as_sent, operator
 from daemon.cli.stories import NAMES, conflict_words, field_words, value_words
 from daemon.domain.errors import UsageError
 from daemon.domain.events import ConflictResolved, NewEvent
@@ -150,5 +150,4 @@ def _summary(event: ConflictResolved, targets: Sequence[str], mode: Mode) -> str
     what = f"{field_words(event.field)} {value_words(event.winner_value)}"
     to = " and ".join(NAMES[target] for target in targets)
     then = f"goes to {to} in place of {value_words(event.loser_value)}" if targets else "stays"
-    wait = " (nothing is sent in observe mode)" if mode == "observe" else ""
-    return f"{what} {then}{wait}; take it back: toveis restore {event.conflict[:SHORT]}"
+    return f"{what} {as_sent(then, mode)}; take it back: toveis restore {event.conflict[:SHORT]}"

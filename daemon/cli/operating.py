@@ -13,7 +13,7 @@ from daemon.cli.harmless import harmless
 from daemon.cli.opening import connected, database
 from daemon.domain.errors import UsageError, WrongExpectedVersion
 from daemon.domain.events import OPERATOR, NewEvent
-from daemon.domain.settings import Settings, TenantSettings
+from daemon.domain.settings import Mode, Settings, TenantSettings
 from daemon.domain.streams import entity_stream
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ def ruling_of(at: "Tenant", plan: "Plan", told: Told, also: "Also | None" = None
         for name, decision in plan.events
     )
     return Ruling(items, expected(plan.basis), told, also)
+
+
+def as_sent(then: str, mode: Mode) -> str:
+    """What follows from a word, in the mode that the daemon is configured for."""
+    return f"{then} (nothing is sent in observe mode)" if mode == "observe" else then
 
 
 def tell(told: Told, words: str, *, as_json: bool) -> None:

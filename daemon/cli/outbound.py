@@ -10,6 +10,7 @@ import msgspec
 from daemon.cli.harmless import harmless
 from daemon.cli.opening import ask, load, tenant_of, with_config, with_tenant
 from daemon.cli.times import shown
+from daemon.domain.streams import LEAD
 
 if TYPE_CHECKING:
     from daemon.storage.connection import Connection
@@ -23,6 +24,17 @@ STATES: Final = {
     "dead": ("dead",),
 }
 """What each option of the command lists; without one, all of it."""
+
+NOTHING: Final = {
+    "pending": "nothing waits to be sent",
+    "held": "nothing is held",
+    "dead": "nothing was refused",
+    None: "nothing waits, is held or was refused",
+}
+"""What is said when there is nothing to list."""
+
+SHORT: Final = 12
+"""So many characters of an id are shown on a terminal: enough to say which one is meant."""
 
 
 @click.command()
@@ -53,50 +65,52 @@ def commands(config_file: Path | None, tenant: str | None, state: str | None, as
         waiting = [row for row in batches if row.released is None]
         return await views.commands_in(conn, chosen.name, wanted), held, waiting
 
-    print_commands(*ask(settings, look), as_json=as_json)
-
-
-def print_commands(
-    rows: "Iterable[CommandRow]", held: "Iterable[Held]", batches: "Iterable[BatchRow]", *, as_json: bool
-) -> None:
-    """JSON objects, or a table; after the commands the entities that wait as a whole, and what a brake holds."""
+    rows, held, batches = ask(settings, look)
     if as_json:
-        for row in rows:
-            click.echo(msgspec.json.encode(_row(row)).decode())
-        for entity in held:
-            click.echo(msgspec.json.encode(_held(entity)).decode())
-        for batch in batches:
-            click.echo(msgspec.json.encode(_batch(batch)).decode())
-        return
+        for each in (*map(_row, rows), *map(_held, held), *map(_batch, batches)):
+            click.echo(msgspec.json.encode(each).decode())
+    elif rows or held or batches:
+        print_table(rows, held, batches)
+    else:
+        click.echo(NOTHING[state])
+
+
+def print_table(rows: "Iterable[CommandRow]", held: "Iterable[Held]", batches: "Iterable[BatchRow]") -> None:
+    """After the commands the entities that wait as a whole, and what a brake holds; and the ways out."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("id", "state", "at", "about", "fields", "why, and what to do"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("state", "at"))
-    for row in rows:
-        why = ": ".join(filter(None, (row.reason, row.detail)))
-        if row.due_at is not None:
-            why = f"{why}; again at {shown(row.due_at)}".lstrip("; ")
-        about = f"{row.category} {row.entity}"
-        table.add_row(row.command, row.state, row.target, about, ", ".join(row.fields), escape(harmless(why)))
-    for entity in held:
-        names = ", ".join(entity.hold.candidates)
-        why = f"{entity.hold.reason}: {entity.hold.detail}" + (f" ({names})" if names else "")
-        table.add_row(
-            entity.entity, "held", "", f"{entity.category} {entity.entity}", "", escape(harmless(why))
-        )
-    for batch in batches:
-        about = f"{batch.count} or more of {batch.category}"
-        table.add_row(batch.batch, "held", batch.vendor, about, "", f"{batch.kind}: {batch.detail}")
-    if table.row_count:
-        Console().print(table)
-        click.echo(
-            "toveis release ID lets what is held go, retry what was refused or waits, discard settles it"
-        )
-    else:
-        click.echo("nothing waits, is held or was refused")
+    table.add_column("id", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("what, why, and what to do", overflow="fold")
+    told = [
+        *((row.command, row.state, _command_words(row)) for row in rows),
+        *((entity.entity, "held", _held_words(entity)) for entity in held),
+        *((batch.batch, "held", f"{batch.kind}: {batch.detail}") for batch in batches),
+    ]
+    for name, state, words in told:
+        table.add_row(name[:SHORT], state, escape(harmless(words)))
+    Console().print(table)
+    click.echo("`toveis release ID` lets what is held go; `toveis retry ID` tries again what was")
+    click.echo("refused or waits; `toveis discard ID` settles it (a bat-… is only released).")
+
+
+def _command_words(row: "CommandRow") -> str:
+    from daemon.cli.stories import NAMES, field_words
+
+    fields = () if row.category == LEAD else map(field_words, row.fields)
+    what = ", ".join((f"{row.category} {row.entity} at {NAMES[row.target]}", *fields))
+    again = f"again at {shown(row.due_at)}" if row.due_at is not None else ""
+    why = "; ".join(filter(None, (": ".join(filter(None, (row.reason, row.detail))), again)))
+    return f"{what}: {why}" if why else what
+
+
+def _held_words(held: "Held") -> str:
+    names = ", ".join(held.hold.candidates)
+    why = f"{held.hold.reason}: {held.hold.detail}" + (f" ({names})" if names else "")
+    return f"{held.category} {held.entity}: {why}"
 
 
 def _row(row: "CommandRow") -> dict[str, Any]:

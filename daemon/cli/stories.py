@@ -53,6 +53,7 @@ from daemon.storage import log, views
 from daemon.storage.connection import Connection
 from projections.entity import Entity
 from projections.fold import Entities, content_of
+from projections.leads import lead_row
 from projections.provenance import provenance
 
 NAMES: Final = {"vitec": "Vitec", "propstreet": "Propstreet"}
@@ -61,6 +62,13 @@ LEADS: Final = {
     "lead": "a valuation lead",
     "interest": "an interest in an estate",
     "final_price": "a final-price watch",
+}
+LEAD_STATES: Final = {
+    "waiting": "waits to be sent",
+    "sending": "is being sent",
+    "sent": "sent",
+    "held": "not sent; `toveis commands` says why",
+    "discarded": "given up by an operator",
 }
 
 
@@ -282,7 +290,9 @@ def _waiting(event: Event) -> str:
     """What waits for the operator, and what the operator said."""
     match decision_of(event):
         case EntityHeld() as d:
-            return f"held ({d.reason}): {d.detail}"
+            return f"held ({d.reason}): {d.detail}" + (
+                f" ({', '.join(d.candidates)})" if d.candidates else ""
+            )
         case EntityReleased() as d:
             return f"released{_by(d.by)}: {d.reason}"
         case HoldDiscarded() as d:
@@ -292,7 +302,8 @@ def _waiting(event: Event) -> str:
         case CommandReleased() as d:
             return f"{_ended(d.reason)} is released{_by(d.by)}: decided anew"
         case CommandDiscarded() as d:
-            return f"{_ended(d.reason)} is discarded{_by(d.by)}: not tried again until its source changes"
+            then = "" if event.stream.startswith(f"{LEAD}:") else ": not tried again until its source changes"
+            return f"{_ended(d.reason)} is discarded{_by(d.by)}{then}"
     return event.type
 
 
@@ -409,6 +420,7 @@ def picture(tenant: str, name: str, events: Sequence[Event], options: Options) -
         "tombstone": entity.tombstone,
         "flags": [flag for _, side in sorted(entity.sides.items()) for flag in side.flags],
         "lead": entity.lead,
+        "state": lead_row(tenant, entity).state if entity.lead is not None else None,
         "fields": {field: msgspec.structs.asdict(p) for field, p in provenance(entity).items()},
         "shadows": {
             vendor: {
@@ -432,11 +444,12 @@ def print_picture(found: dict[str, Any], *, as_json: bool) -> None:
     click.echo(f"{found['category']} {found['entity']}  {harmless('  '.join(found['records']))}")
     for key, words in (("linked_by", "linked by"), ("hold", "held"), ("tombstone", "closed")):
         if found[key]:
-            click.echo(f"{words}: {harmless(str(found[key]))}")
+            more = "; `toveis commands --held` says what ends that" if key == "hold" else ""
+            click.echo(f"{words}: {harmless(str(found[key]))}{more}")
     if found["lead"] is not None:
         lead = found["lead"]
-        state = "sent" if lead.sent is not None else "not at Vitec yet; see history"
-        click.echo(f"{LEADS.get(lead.kind, lead.kind)}, received {shown(lead.received_at)}: {state}")
+        words = f"{LEADS.get(lead.kind, lead.kind)}, received {shown(lead.received_at)}"
+        click.echo(f"{words}: {LEAD_STATES[found['state']]}")
         return
     if found["flags"]:
         click.echo("noted: " + ", ".join(map(_flag, found["flags"])))

@@ -275,7 +275,11 @@ class Lens(ABC, Generic[R]):
             word = value.removeprefix(UNMAPPED)
             return Hold(field, "unmapped", f"{word} has no counterpart here; left as it is")
         if not self._writes(field, options):
-            return Hold(field, "not_writable", f"{self.vendor} takes no {field} here, or it is switched off")
+            return Hold(
+                field,
+                "not_writable",
+                f"{self.vendor.capitalize()} takes no {field} here, or it is switched off",
+            )
         texts = (value,) if isinstance(value, str) else value or ()
         if not all(map(_encodable, texts)):
             return Hold(field, "invalid", "the text has characters that are none; type it anew")
@@ -284,7 +288,7 @@ class Lens(ABC, Generic[R]):
             return Hold(
                 field,
                 "too_long",
-                f"{self.vendor} takes {limit} characters and this has {len(value)}; shorten it",
+                f"{self.vendor.capitalize()} takes {limit} characters and this has {len(value)}; shorten it",
             )
         return self.check(field, value, seen, options)
 

@@ -23,7 +23,11 @@ class NoteLens(Lens[N]):
         """Hold the change of a note (N15)."""
         if seen is None:
             return None
-        return Hold(field, "not_writable", f"a note is not rewritten at {self.vendor}; add another one there")
+        return Hold(
+            field,
+            "not_writable",
+            f"a note is not rewritten at {self.vendor.capitalize()}; add another one there",
+        )
 
     def check_create(self, takes: Mapping[str, Value], options: Options) -> Hold | None:
         """Hold a note that says nothing."""

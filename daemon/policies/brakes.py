@@ -86,8 +86,8 @@ def held(batch: str, what: str, kind: Kind, count: int, most: int) -> BatchHeld:
     """The hold of a batch, with the way out."""
     vendor, category = kind
     told = {
-        CHANGES: f"{count} or more linked {category} records changed at {vendor} in one poll",
-        REMOVALS: f"{count} or more linked {category} records are gone at {vendor}",
+        CHANGES: f"{count} or more linked {category} records changed at {vendor.capitalize()} in one poll",
+        REMOVALS: f"{count} or more linked {category} records are gone at {vendor.capitalize()}",
     }
     way = f"look at some of them, and let them go with `toveis release {batch}`"
     return BatchHeld(
@@ -133,7 +133,7 @@ def oscillation(entity: Entity) -> tuple[str, str] | None:
     found = swinging(entity)
     if not found:
         return None
-    names = ", ".join(f"{field} at {vendor}" for vendor, field in sorted(found))
+    names = ", ".join(f"{field} at {vendor.capitalize()}" for vendor, field in sorted(found))
     last = max(turns.returns[-1] for turns in found.values())
     detail = (
         f"our writes gave {names} back an earlier value again and again: something else rewrites it, too;"

@@ -38,6 +38,18 @@ STEPS: Final = {
 }
 """The rules in their order; each is the first part of a match key."""
 
+KEYS: Final = {
+    "reference": "reference",
+    "email": "e-mail",
+    "name_phone": "name and phone",
+    "orgno": "organisation number",
+    "organisation_number": "organisation number",
+    "domain": "domain",
+    "name": "name",
+    "parts": "joined records",
+}
+"""What the rules, and the fields that contradict them, are called to an operator."""
+
 MET_BY_CONTENT: Final = frozenset(("contact", "company"))
 """Categories whose records are recognised by what they hold, so that a new one may be meant by an old one."""
 
@@ -183,11 +195,12 @@ def _meet(entity: Entity, vendor: str, meeting: Meeting, context: Context) -> Pl
         return hold(entity, "tombstone", why, gone_mark(mark), hits)
     rivals = _rivals(entity, vendor, meeting, context)
     if len(hits) > 1 or rivals:
-        why = f"several records share its {rule}; link one by hand"
+        why = f"several records share its {KEYS[rule]}; link one by hand"
         return hold(entity, "ambiguous", why, mark, (*hits, *rivals))
     [hit] = hits
     if linked(hit):
-        return hold(entity, "taken", f"the record with its {rule} is linked already", f"{mark}:taken", hits)
+        why = f"the record with its {KEYS[rule]} is linked already; if that is wrong, unlink it and link this one"
+        return hold(entity, "taken", why, f"{mark}:taken", hits)
     doubt = _doubt(entity, vendor, hit, meeting, context)
     if doubt is not None and not waived(entity, doubt.fingerprint):
         return hold(entity, doubt.reason, doubt.detail, doubt.fingerprint, hits)
@@ -210,7 +223,7 @@ class Doubt(msgspec.Struct, frozen=True):
 def _doubt(entity: Entity, vendor: str, hit: Entity, meeting: Meeting, context: Context) -> Doubt | None:
     rule, mark = meeting.rule, meeting.mark
     if _contradicts(entity.sides[vendor], hit.sides[meeting.far], rule, context.options):
-        detail = f"same {rule}, but another {WEAK[rule]}; release it if they are the same"
+        detail = f"same {KEYS[rule]}, but another {KEYS[WEAK[rule]]}; release it if they are the same"
         return Doubt("contradiction", detail, f"{mark}:other")
     if rule == "name":
         detail = "a company of the same name is there; release it if they are the same, or give their numbers"

@@ -13,12 +13,13 @@ from daemon.domain.events import (
     HoldDiscarded,
     RecordsUnlinked,
 )
-from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, parted_id
+from daemon.domain.streams import LEAD, PROPSTREET, VENDORS, VITEC, parted_id
 from daemon.policies.linking import join, linked
 from daemon.policies.plan import Plan, Refused, gone_mark, take_back
 from projections.commands import CommandRow
 from projections.entity import Entity
 from projections.fold import MERGED
+from projections.outbox import UNKNOWN_OUTCOME
 
 
 class WayOut(msgspec.Struct, frozen=True):
@@ -72,6 +73,7 @@ ENTITIES: Final = {
 OLD: Final = WayOut("decided anew", "`toveis discard`")
 """What ends a hold of a reason that only an older version gave."""
 
+NOT_HELD: Final = "it is not held as a whole; `toveis commands` has the ids of its writes"
 CLOSED: Final = "it may be linked, or created, anew"
 
 
@@ -103,7 +105,7 @@ def release_entity(entity: Entity, by: str) -> Said:
 def _reopen(entity: Entity, by: str) -> Said:
     """What is left of a closed link begins anew; what is gone at its vendor leaves it."""
     if entity.tombstone is None:
-        return Refused("it is not held")
+        return Refused(NOT_HELD)
     gone = [vendor for vendor, side in entity.sides.items() if side.gone is not None]
     if len(gone) == len(entity.sides):
         return Refused("nothing is left of it")
@@ -119,10 +121,21 @@ def _reopen(entity: Entity, by: str) -> Said:
     return Word(Plan(tuple(events), (entity,)), CLOSED)
 
 
+def retry_entity(entity: Entity, by: str) -> Said:
+    """An entity as a whole is never refused by a vendor, so there is nothing to try again; says what there is to do."""
+    if entity.hold is None:
+        return Refused(NOT_HELD)
+    return _only_held(ENTITIES.get(entity.hold.reason, OLD))
+
+
+def _only_held(way: WayOut) -> Refused:
+    return Refused(f"it is held: {way.otherwise if way.release is None else '`toveis release` lets it go'}")
+
+
 def discard_entity(entity: Entity, by: str) -> Said:
     """The hold stands, and is listed no more."""
     if entity.hold is None:
-        return Refused("it is not held")
+        return Refused(NOT_HELD)
     hold = entity.hold
     discarded = HoldDiscarded(entity.id, hold.reason, hold.fingerprint, by)
     return _word(entity, discarded, "left as it is, until its cause is another one or gone")
@@ -151,9 +164,11 @@ def retry_command(entity: Entity, row: CommandRow, by: str) -> Said:
         case "dead":
             return _again(entity, row, by, "decided anew, and sent if it is still due")
         case "pending" | "unknown":
-            return _again(entity, row, by, f"due now; {row.target} is asked again, even if it refused us")
+            return _again(
+                entity, row, by, f"due now; {row.target.capitalize()} is asked again, even if it refused us"
+            )
         case "held":
-            return Refused("it is held: `toveis release` lets it go")
+            return _only_held(COMMANDS.get(row.reason or "", OLD))
     return Refused(_not_now(row))
 
 
@@ -162,10 +177,15 @@ def discard_command(entity: Entity, row: CommandRow, by: str) -> Said:
     if row.state not in ("held", "dead", "pending"):
         return Refused(_not_now(row))
     discarded = CommandDiscarded(row.command, entity.id, row.reason or "", by)
+    if entity.category == LEAD:
+        counts = row.reason == UNKNOWN_OUTCOME
+        return _word(entity, discarded, "it counts as sent" if counts else "it is given up, and never sent")
     return _word(entity, discarded, "not tried again, until its source changes")
 
 
 def _again(entity: Entity, row: CommandRow, by: str, then: str) -> Word:
+    if entity.lead is not None and entity.lead.restored:
+        then = "held once more, for the log was restored since: look at Vitec, then release that"
     return _word(entity, CommandReleased(row.command, entity.id, row.reason or "", by), then)
 
 

@@ -314,7 +314,7 @@ def _holds_of(entity: Entity, target: str, due: dict[str, Want], context: Contex
         hold.field for hold in holds
     }
     holds += tuple(
-        Hold(field, "not_writable", f"{target} was seen to ignore it; change it there by hand")
+        Hold(field, "not_writable", f"{target.capitalize()} was seen to ignore it; change it there by hand")
         for field in sorted(ignored & due.keys() & lens(target, entity.category).probed)
     )
     reference = due.get(REFERENCE)

@@ -129,6 +129,8 @@ async def test_a_poll_that_changes_too_much_is_held_until_it_is_released(
         [batch] = [row["id"] for row in listed if row["reason"] == "changes"]
         assert rows((await toveis("status", "--json", *config))[1])[0]["held_batches"] == 1
         assert (await toveis("release", "bat-nothing", *config))[0] == 2
+        assert "toveis release" in (await toveis("discard", batch, *config))[2]
+        assert max(map(len, (await toveis("commands", *config))[1].splitlines())) <= 80
         code, output, _ = await toveis("release", batch[:-3], *config)
         assert (code, batch in output) == (0, True)
         await eventually(lambda: {vitec.get(there)["lastName"] for there, _ in linked[:5]} == {"Ek"})

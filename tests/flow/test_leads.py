@@ -279,6 +279,7 @@ async def test_what_is_held_is_counted_and_told(desk: Desk) -> None:
     *_, unknown, held = [row["summary"] for row in await desk.story(email_of("Tyst"))]
     assert unknown.startswith("outcome unknown (UnknownOutcome)")
     assert held.startswith("held for Vitec (unknown_outcome): lead; Vitec may have it or not")
+    assert "not sent; `toveis commands` says why" in await desk.told("show", "lead", lead)
 
 
 async def test_a_lead_that_vitec_puts_off_comes_later_and_once(desk: Desk) -> None:

@@ -82,6 +82,17 @@ async def test_a_new_contact_is_held_and_its_release_by_a_part_of_its_id_creates
     await office.check_log()
 
 
+async def test_what_is_listed_fits_a_terminal_and_the_ids_in_it_are_enough(office: Flow) -> None:
+    record = new(office, "Åse-Marie")
+    entity = await held(office, record)
+    config = ("--config", str(office.config_file))
+    code, output, _ = await toveis("commands", "--held", *config)
+    assert (code, max(map(len, output.splitlines())) <= 80) == (0, True)
+    [line] = [line for line in output.splitlines() if f"contact {entity}: new" in line]
+    assert (await said(office, "discard", line.split()[0]))["id"] == entity
+    assert (await toveis("commands", "--dead", *config))[1] == "nothing was refused\n"
+
+
 async def test_a_hold_that_is_discarded_is_listed_no_more(office: Flow) -> None:
     record = new(office, "Cilla")
     entity = await held(office, record)

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from daemon.cli.harmless import harmless
-from daemon.cli.outbound import print_commands
+from daemon.cli.outbound import print_table
 from daemon.cli.stories import print_picture
 from projections.commands import CommandRow
 
@@ -43,7 +43,7 @@ def test_a_picture_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_list_of_commands_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     row = CommandRow(**dict.fromkeys(CommandRow.__struct_fields__) | COMMAND)  # type: ignore[arg-type]
-    print_commands([row], [], [], as_json=False)
+    print_table([row], [], [])
     shown(capsys)
 
 

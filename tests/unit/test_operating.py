@@ -33,11 +33,12 @@ from daemon.policies.operating import (
     release_command,
     release_entity,
     retry_command,
+    retry_entity,
     unlink,
 )
 from daemon.policies.plan import Refused
 from projections.commands import CommandRow
-from projections.entity import Entity
+from projections.entity import Entity, Hold
 from projections.leads import lead_row
 from projections.views import Fold
 from tests.unit import test_leading as leading
@@ -105,6 +106,11 @@ def test_every_way_out_stands_in_the_design() -> None:
     }
     for reason, way in (*COMMANDS.items(), *ENTITIES.items()):
         assert (f"`{reason}`", way.release or "-", way.otherwise) in rows
+
+
+def test_every_reason_stands_in_the_mapping_rules() -> None:
+    rows = (ROOT / "docs/mapping-rules.md").read_text().splitlines()
+    assert [r for r in (*COMMANDS, *ENTITIES) if not any(row.startswith(f"| `{r}` |") for row in rows)] == []
 
 
 # --- Commands
@@ -223,6 +229,16 @@ def test_a_word_that_does_not_fit_says_which_one_does(state: Any, verb: Any, hin
     assert hint in said.why
 
 
+def test_a_retry_of_what_is_held_names_what_ends_that() -> None:
+    pair = too_long()
+    said = retry_command(pair.entity, msgspec.structs.replace(row(pair), reason="observe"), KARI)
+    assert said == Refused('it is held: set `mode` to "live"')
+    entity = pair.entity
+    assert "toveis commands" in str(retry_entity(entity, KARI))
+    entity.hold = Hold("taken", "", 1)
+    assert retry_entity(entity, KARI) == Refused(f"it is held: {ENTITIES['taken'].otherwise}")
+
+
 def test_what_is_only_observed_is_not_released() -> None:
     pair = linked(mode="observe")
     pair.vitec.edit(first_name="Anne")
@@ -294,16 +310,28 @@ def test_a_released_lead_is_sent_once_more() -> None:
 
 def test_a_discarded_lead_is_one_that_vitec_has() -> None:
     pair, held = doubtful()
-    pair.obey(discard_command(leading.lead_of(pair), held, KARI))
+    assert pair.obey(discard_command(leading.lead_of(pair), held, KARI)) == "it counts as sent"
     assert pair.decide() == []
     assert leading.state(pair) == "sent"
+
+
+def test_a_lead_that_was_held_before_a_restore_is_held_once_more_and_that_is_said() -> None:
+    pair, held = doubtful()
+    pair.rewind()
+    assert pair.obey(release_command(leading.lead_of(pair), held, KARI)).startswith("held once more")
+    [again] = pair.decide()
+    assert isinstance(again, CommandHeld)
+    release = release_command(leading.lead_of(pair), pair.fold.commands[again.command], KARI)
+    assert pair.obey(release) == "sent once more"
+    assert [type(decision) for decision in pair.decide()] == [CommandIssued]
 
 
 def test_a_lead_that_vitec_refused_is_given_up_and_said_to_be() -> None:
     pair = leading.received()
     command = leading.sent(pair)
     leading.outcome(pair, CommandDeadLettered(command, "typeId", 400))
-    pair.obey(discard_command(leading.lead_of(pair), pair.fold.commands[command], KARI))
+    said = discard_command(leading.lead_of(pair), pair.fold.commands[command], KARI)
+    assert pair.obey(said) == "it is given up, and never sent"
     assert pair.decide() == []
     assert lead_row(TENANT, leading.lead_of(pair)).state == "discarded"
 
