@@ -24,7 +24,7 @@ from daemon.policies import brakes
 from daemon.policies.brakes import OSCILLATION, Brakes
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
-from daemon.policies.merging import heir_of
+from daemon.policies.merging import heir_of, passed_on
 from daemon.policies.plan import Context, Plan, expected, synced
 from daemon.processor import Polite, Tenant
 from daemon.storage import brakes as stored
@@ -289,7 +289,6 @@ class Reactor(Polite):
         held: Brakes,
     ) -> Context:
         assert self._incarnation is not None
-        heir = heir_of(entity, kin)
         return Context(
             sync=self.at.settings.sync,
             options=self.at.options,
@@ -300,12 +299,21 @@ class Reactor(Polite):
             candidates=tuple(await self._candidates(conn, entity, kin)),
             kin=kin,
             refused=refused,
-            heir=None
-            if heir is None
-            else await views.entity_of_record(conn, self.tenant, heir[0], VITEC, heir[1]),
+            heir=await self._heir(conn, entity, kin),
             polled={v: self._polled.get(source_of(v, entity.category), Poll()).before for v in entity.sides},
             brakes=held,
         )
+
+    async def _heir(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> Entity | None:
+        """Who has the place of a record that was merged away, also where that one was merged away itself."""
+        heir, record, seen = None, heir_of(entity, kin), {entity.id}
+        while record is not None:
+            heir = await views.entity_of_record(conn, self.tenant, record[0], VITEC, record[1])
+            if heir is None or heir.id in seen:
+                break
+            seen.add(heir.id)
+            record = passed_on(heir)
+        return heir
 
     async def _candidates(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> list[Entity]:
         if len(entity.sides) != 1:
@@ -361,9 +369,3 @@ class Reactor(Polite):
         for name, decision in plan.events:
             if isinstance(decision, EntityHeld) and decision.reason == OSCILLATION:
                 self._log.warning("brake.held", kind=OSCILLATION, category=basis.category, entity=name)
-
-
-def polled(cursors: dict[str, Cursor], category: str) -> bool:
-    """The first poll of both vendors is complete: nothing is created before everything was seen."""
-    found = [cursors.get(source_of(vendor, category)) for vendor in VENDORS]
-    return all(cursor is not None and cursor.whole() for cursor in found)
