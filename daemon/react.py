@@ -10,9 +10,20 @@ from uuid import UUID
 import msgspec
 
 from daemon.domain.errors import WrongExpectedVersion
-from daemon.domain.events import LOG_RESTORED, BatchHeld, BatchReleased, EntityHeld, Event
+from daemon.domain.events import (
+    LOG_RESTORED,
+    BatchHeld,
+    BatchReleased,
+    EntityHeld,
+    Event,
+    RecordsLinked,
+    RecordsMerged,
+    RecordsUnlinked,
+    decision_of,
+)
 from daemon.domain.streams import (
     CATEGORIES,
+    PROPSTREET,
     VENDORS,
     VITEC,
     entity_stream,
@@ -41,6 +52,9 @@ SWEEP = 500
 
 SHAKING = frozenset(("EntityHeld", "EntityReleased", "RecordsUnlinked"))
 """What happens to an entity that concerns those that join it, also the linked ones."""
+
+MOVING = frozenset(kind.__name__ for kind in (RecordsLinked, RecordsMerged, RecordsUnlinked))
+"""What concerns more records than those of the stream that it stands in, also where it came too late for one."""
 
 PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
@@ -139,12 +153,21 @@ class Reactor(Polite):
             return False
         return bool(options.categories or options.company_categories)
 
-    async def _touched(self, conn: Connection, events: Iterable[Event]) -> set[str]:
+    async def _touched(self, conn: Connection, events: Sequence[Event]) -> set[str]:
         """The entities that some events are about, by their present names and by the younger ones."""
         streams = {event.stream for event in events}
-        records = [record for stream in streams if (record := parse_record_stream(stream)) is not None]
+        records = {record for stream in streams if (record := parse_record_stream(stream)) is not None}
         direct = {s.partition(":")[2] for s in streams if parse_record_stream(s) is None}
-        direct |= await views.entities_of_records(conn, self.tenant, records)
+        for event in events:
+            category = event.stream.partition(":")[0]
+            match decision_of(event) if event.type in MOVING else None:
+                case RecordsLinked(vitec=vitec, propstreet=propstreet):
+                    records |= {(category, VITEC, vitec), (category, PROPSTREET, propstreet)}
+                case RecordsMerged(vendor=vendor, destination=destination):
+                    records.add((category, vendor, destination))
+                case RecordsUnlinked(parted=parted):
+                    direct.update(parted.values())
+        direct |= await views.entities_of_records(conn, self.tenant, list(records))
         aliases = await views.aliases(conn, self.tenant, direct)
         return direct | {aliases.get(name, name) for name in direct}
 

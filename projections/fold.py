@@ -58,8 +58,8 @@ from projections.merge import Observation, Rules, lose_track, observe, release_k
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
 
-PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied"))
-"""Failures that say nothing about the write: the vendor put us off."""
+PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied", "DatabaseUnreachable"))
+"""Failures that say nothing about the write: the vendor put us off, or it never left."""
 
 ETAGS: Final = {VITEC: False, PROPSTREET: True}
 

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from daemon.domain.events import CommandSuperseded, EntityHeld, RecordsLinked, RecordsMerged
+from daemon.domain.events import EntityHeld, RecordsLinked, RecordsMerged
 from daemon.domain.streams import PROPSTREET, VITEC
 from daemon.policies.operating import unlink
-from tests.unit.pair import ADR, KEY, Pair, linked
+from tests.unit.pair import ADR, KEY, linked
 from tests.unit.test_merging import GONE, HEIR, TWIN, doubled, records
 from tests.unit.test_operating import KARI, replayed, strangers
 from tests.unit.test_restoring import lost, under_way
