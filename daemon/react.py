@@ -188,8 +188,10 @@ class Reactor(Polite):
 
     async def _weigh(self, conn: Connection) -> Braking:
         """What the brakes hold, and the removals that nothing followed from yet."""
-        batches = await stored.batches(conn, self.tenant)
-        removals = await stored.removals(conn, self.tenant, synced(self.at.settings.sync))
+        categories = synced(self.at.settings.sync)
+        # what is not synced any more stays as it is: none of it has come back
+        batches = [row for row in await stored.batches(conn, self.tenant) if row.category in categories]
+        removals = await stored.removals(conn, self.tenant, categories)
         before, brake = brakes.standing(batches), self.at.settings.sync.delete_brake
         gone = Counter(
             (r.vendor, r.category)

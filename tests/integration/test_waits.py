@@ -12,6 +12,8 @@ from daemon.deliver.target import Landed, Write
 from daemon.domain.errors import DatabaseUnreachable, UnknownOutcome
 from daemon.domain.events import (
     NOTIFIED,
+    BatchHeld,
+    BatchReleased,
     CommandIssued,
     CommandReleased,
     Decision,
@@ -25,6 +27,7 @@ from daemon.domain.events import (
 from daemon.domain.settings import SyncSettings
 from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, entity_id, entity_stream, record_stream
 from daemon.mappings.lens import Patch
+from daemon.policies.brakes import REMOVALS
 from daemon.processor import Tenant
 from daemon.project import Projector
 from daemon.react import Reactor
@@ -257,3 +260,17 @@ async def test_an_attempt_of_which_nobody_can_say_whether_it_is_in_the_log_was_n
     await react(tenant, reactor)
     await deliver(tenant, Deliverer(tenant, {PROPSTREET: desk}))
     assert desk.sent == 1
+
+
+async def test_what_a_brake_holds_stays_held_while_its_category_is_switched_off(
+    tenant: Tenant, reactor: Reactor, database: str
+) -> None:
+    held = BatchHeld("bat-1", REMOVALS, VITEC, "contact", 11, 10, "look")
+    await tell(tenant, tenant.of_batch(held))
+    sync = tenant.settings.sync
+    off = msgspec.structs.replace(sync, contacts="off")
+    for each, released in ((off, 0), (sync, 1)):
+        tenant.settings = msgspec.structs.replace(tenant.settings, sync=each)
+        await settle(tenant, reactor)
+        log_now = await whole_log(database)
+        assert [e.type for e in log_now].count(BatchReleased.__name__) == released
