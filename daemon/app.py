@@ -229,7 +229,7 @@ async def _port(
 
 
 async def _refold(settings: Settings, dsn: str) -> None:
-    """Rebuild the views when what they were folded with has changed: the mappings, or the settings."""
+    """Rebuild the views when what they were folded with has changed, or they are those of another version."""
     options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
     async with owner(dsn) as conn:
         folded = {name: await views.progress(conn, name) for name in options}
@@ -239,7 +239,7 @@ async def _refold(settings: Settings, dsn: str) -> None:
             for name, progress in folded.items()
             if heads[name] and (progress is None or progress[1] != rebuild.digest_of(options[name]))
         ]
-        if stale:
+        if stale or not await rebuild.fits(conn):
             log.info("app.rebuilding_views", events=sum(heads.values()))
             await rebuild.rebuild(conn, options)
 

@@ -10,9 +10,20 @@ from uuid import UUID
 import msgspec
 
 from daemon.domain.errors import WrongExpectedVersion
-from daemon.domain.events import LOG_RESTORED, BatchHeld, BatchReleased, EntityHeld, Event
+from daemon.domain.events import (
+    LOG_RESTORED,
+    BatchHeld,
+    BatchReleased,
+    EntityHeld,
+    Event,
+    RecordsLinked,
+    RecordsMerged,
+    RecordsUnlinked,
+    decision_of,
+)
 from daemon.domain.streams import (
     CATEGORIES,
+    PROPSTREET,
     VENDORS,
     VITEC,
     entity_stream,
@@ -24,7 +35,7 @@ from daemon.policies import brakes
 from daemon.policies.brakes import OSCILLATION, Brakes
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
-from daemon.policies.merging import heir_of
+from daemon.policies.merging import heir_of, passed_on
 from daemon.policies.plan import Context, Plan, expected, synced
 from daemon.processor import Polite, Tenant
 from daemon.storage import brakes as stored
@@ -41,6 +52,9 @@ SWEEP = 500
 
 SHAKING = frozenset(("EntityHeld", "EntityReleased", "RecordsUnlinked"))
 """What happens to an entity that concerns those that join it, also the linked ones."""
+
+MOVING = frozenset(kind.__name__ for kind in (RecordsLinked, RecordsMerged, RecordsUnlinked))
+"""What concerns more records than those of the stream that it stands in, also where it came too late for one."""
 
 PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
@@ -139,12 +153,21 @@ class Reactor(Polite):
             return False
         return bool(options.categories or options.company_categories)
 
-    async def _touched(self, conn: Connection, events: Iterable[Event]) -> set[str]:
+    async def _touched(self, conn: Connection, events: Sequence[Event]) -> set[str]:
         """The entities that some events are about, by their present names and by the younger ones."""
         streams = {event.stream for event in events}
-        records = [record for stream in streams if (record := parse_record_stream(stream)) is not None]
+        records = {record for stream in streams if (record := parse_record_stream(stream)) is not None}
         direct = {s.partition(":")[2] for s in streams if parse_record_stream(s) is None}
-        direct |= await views.entities_of_records(conn, self.tenant, records)
+        for event in events:
+            category = event.stream.partition(":")[0]
+            match decision_of(event) if event.type in MOVING else None:
+                case RecordsLinked(vitec=vitec, propstreet=propstreet):
+                    records |= {(category, VITEC, vitec), (category, PROPSTREET, propstreet)}
+                case RecordsMerged(vendor=vendor, destination=destination):
+                    records.add((category, vendor, destination))
+                case RecordsUnlinked(parted=parted):
+                    direct.update(parted.values())
+        direct |= await views.entities_of_records(conn, self.tenant, list(records))
         aliases = await views.aliases(conn, self.tenant, direct)
         return direct | {aliases.get(name, name) for name in direct}
 
@@ -165,8 +188,10 @@ class Reactor(Polite):
 
     async def _weigh(self, conn: Connection) -> Braking:
         """What the brakes hold, and the removals that nothing followed from yet."""
-        batches = await stored.batches(conn, self.tenant)
-        removals = await stored.removals(conn, self.tenant, synced(self.at.settings.sync))
+        categories = synced(self.at.settings.sync)
+        # what is not synced any more stays as it is: none of it has come back
+        batches = [row for row in await stored.batches(conn, self.tenant) if row.category in categories]
+        removals = await stored.removals(conn, self.tenant, categories)
         before, brake = brakes.standing(batches), self.at.settings.sync.delete_brake
         gone = Counter(
             (r.vendor, r.category)
@@ -289,7 +314,6 @@ class Reactor(Polite):
         held: Brakes,
     ) -> Context:
         assert self._incarnation is not None
-        heir = heir_of(entity, kin)
         return Context(
             sync=self.at.settings.sync,
             options=self.at.options,
@@ -300,12 +324,21 @@ class Reactor(Polite):
             candidates=tuple(await self._candidates(conn, entity, kin)),
             kin=kin,
             refused=refused,
-            heir=None
-            if heir is None
-            else await views.entity_of_record(conn, self.tenant, heir[0], VITEC, heir[1]),
+            heir=await self._heir(conn, entity, kin),
             polled={v: self._polled.get(source_of(v, entity.category), Poll()).before for v in entity.sides},
             brakes=held,
         )
+
+    async def _heir(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> Entity | None:
+        """Who has the place of a record that was merged away, also where that one was merged away itself."""
+        heir, record, seen = None, heir_of(entity, kin), {entity.id}
+        while record is not None:
+            heir = await views.entity_of_record(conn, self.tenant, record[0], VITEC, record[1])
+            if heir is None or heir.id in seen:
+                break
+            seen.add(heir.id)
+            record = passed_on(heir)
+        return heir
 
     async def _candidates(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> list[Entity]:
         if len(entity.sides) != 1:
@@ -361,9 +394,3 @@ class Reactor(Polite):
         for name, decision in plan.events:
             if isinstance(decision, EntityHeld) and decision.reason == OSCILLATION:
                 self._log.warning("brake.held", kind=OSCILLATION, category=basis.category, entity=name)
-
-
-def polled(cursors: dict[str, Cursor], category: str) -> bool:
-    """The first poll of both vendors is complete: nothing is created before everything was seen."""
-    found = [cursors.get(source_of(vendor, category)) for vendor in VENDORS]
-    return all(cursor is not None and cursor.whole() for cursor in found)

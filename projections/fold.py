@@ -59,8 +59,8 @@ from projections.merge import Observation, Rules, lose_track, observe, release_k
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
 
-PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied"))
-"""Failures that say nothing about the write: the vendor put us off."""
+PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied", "DatabaseUnreachable"))
+"""Failures that say nothing about the write: the vendor put us off, or it never left."""
 
 ETAGS: Final = {VITEC: False, PROPSTREET: True}
 
@@ -182,8 +182,7 @@ class Entities:
                 self._observe(event, entity, vendor, side, reading_of(event))
             case _:
                 self._evolve_decision(event, entity, decision_of(event), side)
-        if entity.overrides:
-            overrides.end_overtaken(entity)
+        overrides.end_overtaken(entity)
 
     def _observe(self, event: Event, entity: Entity, vendor: str, side: Side, reading: Reading) -> None:
         side.batch = reading.batch or side.batch
@@ -197,6 +196,8 @@ class Entities:
             content = lens(vendor, entity.category).get(payload_of(event, reading), self.options)
         except UntranslatablePayload:
             side.unreadable = event.position
+            if side.need is not None and reading.started is not None and reading.started >= side.need:
+                side.need = None  # to ask again would bring nothing else: it is held, and shown
             return
         side.unreadable = None
         side.first = side.first and not (asked and self._differs(side, content))
@@ -240,6 +241,7 @@ class Entities:
             entity.version = event.version
         self._touch(entity, event)
         self._evolve_decision(event, entity, decision, None)
+        overrides.end_overtaken(entity)
 
     def _touch(self, entity: Entity, event: Event) -> None:
         entity.position = event.position
@@ -247,7 +249,7 @@ class Entities:
         self.touched.add(entity.id)
 
     def _link(self, event: Event, category: str, link: RecordsLinked) -> Entity:
-        """Bring both records under the entity of the link; the younger entity resolves to it."""
+        """Bring both records under the entity of the link, if both are free; the younger entity resolves to it."""
         pairs = [
             (vendor, self.of_record(category, vendor, record, event.position)[0])
             for vendor, record in ((VITEC, link.vitec), (PROPSTREET, link.propstreet))
@@ -265,6 +267,7 @@ class Entities:
                 survivor.sources = _all_of(survivor.sources, entity.sources)
                 survivor.orphans = _all_of(survivor.orphans, sorted(outbox.unsent(entity)))
                 self._absorb(survivor, entity, vendor, entity.sides[vendor].record)
+        _begin_link(survivor, link, event.position)
         return survivor
 
     def _merge(self, event: Event, category: str, merged: RecordsMerged) -> Entity:
@@ -317,8 +320,6 @@ class Entities:
 
     def _evolve_decision(self, event: Event, entity: Entity, decision: Decision, side: Side | None) -> None:
         match decision:
-            case RecordsLinked():
-                _evolve_link(entity, decision, event.position)
             case RecordsUnlinked():
                 entity.tombstone = decision.reason if decision.tombstone else None
                 entity.overrides.clear()
@@ -497,7 +498,7 @@ def _all_of(here: list[str], there: list[str]) -> list[str]:
     return list(dict.fromkeys((*here, *there)))
 
 
-def _evolve_link(entity: Entity, link: RecordsLinked, position: int) -> None:
+def _begin_link(entity: Entity, link: RecordsLinked, position: int) -> None:
     entity.linked, entity.rule, entity.hold = position, link.rule, None
     if link.rule == OPERATOR:
         entity.tombstone, entity.apart = None, False

@@ -25,7 +25,8 @@ def lay(entity: Entity, restored: ConflictResolved, position: int) -> None:
 
 def end_overtaken(entity: Entity) -> None:
     """A side has moved, and it was not our write: from here on the ordinary rules decide."""
-    entity.overrides = {f: o for f, o in entity.overrides.items() if o.seen == entity.places(f)}
+    if entity.overrides:
+        entity.overrides = {f: o for f, o in entity.overrides.items() if o.seen == entity.places(f)}
 
 
 def land(

@@ -69,9 +69,9 @@ def database(settings: Settings, *, own: bool = False) -> Iterator[tuple[str, bo
 
 
 @asynccontextmanager
-async def connected(dsn: str, *, embedded: bool) -> AsyncIterator["Connection"]:
-    """A connection with the rights of the login, to a database that has every migration."""
-    from daemon.storage import migrations
+async def connected(dsn: str, *, embedded: bool, any_views: bool = False) -> AsyncIterator["Connection"]:
+    """A connection with the rights of the login, to a database that has every migration, and views that can be read."""
+    from daemon.storage import migrations, rebuild
     from daemon.storage.connection import owner
 
     if embedded:
@@ -79,6 +79,10 @@ async def connected(dsn: str, *, embedded: bool) -> AsyncIterator["Connection"]:
     async with owner(dsn) as conn:
         if not embedded and await migrations.missing(conn):
             raise UsageError("the database lacks migrations; run `toveis migrate`")
+        if not any_views and not await rebuild.fits(conn):
+            raise UsageError(
+                "the views are those of another version; start `toveis run`, or run `toveis replay`"
+            )
         yield conn
 
 

@@ -60,7 +60,7 @@ def replay(
         return 1 if found else 0
 
     async def swap(dsn: str, embedded: bool) -> int:
-        async with connected(dsn, embedded=embedded) as conn:
+        async with connected(dsn, embedded=embedded, any_views=True) as conn:
             if rollback:
                 await rebuild.roll_back(conn)
                 return 0

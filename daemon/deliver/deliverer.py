@@ -74,7 +74,7 @@ class Deliverer(Processor):
         self._seen: dict[str, int] = {}
         self._barriers: dict[str, int] = {}
         self._closed: dict[str, datetime] = {}
-        self._resting: dict[str, datetime] = {}
+        self._resting: dict[str, tuple[int, datetime]] = {}
 
     async def start(self) -> None:
         """Whoever sent the attempts without outcome is gone: what became of them is unknown."""
@@ -101,7 +101,7 @@ class Deliverer(Processor):
             creates = [c for c in due if c.record is None and c.category in LOOKED_FOR]
             early = await self._too_early(conn, creates)
         self._forget_all_but({command.command for command in due})
-        early |= {command for command, until in self._resting.items() if until > now}
+        early |= {c.command for c in due if (rest := self._rest_of(c)) is not None and rest > now}
         for command in due:
             if command.command in early:
                 continue
@@ -276,8 +276,16 @@ class Deliverer(Processor):
         failure = entity.failures.get(command.target)
         if failure is None or command.due_at is not None:
             return True
-        wait = timedelta(seconds=retry.pause(failure.count, self.at.chance.random()))
-        return self._resting.setdefault(command.command, failure.at + wait) <= self.at.clock()
+        rest = self._rest_of(command)
+        if rest is None:
+            rest = failure.at + timedelta(seconds=retry.pause(failure.count, self.at.chance.random()))
+            self._resting[command.command] = command.position, rest
+        return rest <= self.at.clock()
+
+    def _rest_of(self, command: CommandRow) -> datetime | None:
+        """Until when a command waits, as it stands now; nothing is known of one that an operator retried since."""
+        position, until = self._resting.get(command.command, (-1, None))
+        return until if position == command.position else None
 
     async def _met(self, conn: Connection, entity: Entity, pending: Pending) -> bool:
         if len(entity.sides) != 1 or entity.category not in MET_BY_CONTENT | {"note"}:
@@ -296,7 +304,13 @@ class Deliverer(Processor):
             side.head.etag if side is not None else None,
             side.head.time if side is not None else None,
         )
-        await self.at.appender.append([self.at.decided(entity, attempted)], expected=expected((entity,)))
+        leaving = self.at.decided(entity, attempted)
+        try:
+            await self.at.appender.append([leaving], expected=expected((entity,)))
+        except DatabaseUnreachable as error:  # it may be in the log all the same, and nothing was sent
+            unsent = CommandFailed(pending.command, type(error).__name__)
+            await self._record(entity, [leaving, unsent])
+            return
         outcome: list[Item | Decision]
         try:
             landed = await target.write(self.at, entity, pending, write)

@@ -28,9 +28,8 @@ from projections.fold import rules_of
 @asynccontextmanager
 async def batch(poll: Processor, source: str, kind: brakes.Kind, cursor: Cursor) -> AsyncIterator["Batch"]:
     """What one poll of a list appends, most of it of one kind; a poll that fails forgets what waited."""
-    began = str(cursor.complete)  # a poll that failed in the middle goes on with the same batch
-    rows = Batch(poll, kind, batch_id(poll.tenant, brakes.CHANGES, source, kind[1], began))
-    await rows.open()
+    rows = Batch(poll, kind)
+    await rows.open(source, cursor)
     yield rows
     await rows.flush()
 
@@ -38,9 +37,9 @@ async def batch(poll: Processor, source: str, kind: brakes.Kind, cursor: Cursor)
 class Batch:
     """Appends as the appender does, and counts the linked records that change."""
 
-    def __init__(self, poll: Processor, kind: brakes.Kind, name: str) -> None:
+    def __init__(self, poll: Processor, kind: brakes.Kind) -> None:
         self.at = poll.at
-        self.name = name
+        self.name = ""
         self._poll = poll
         self._kind = kind
         self._held = self._free = False
@@ -48,9 +47,14 @@ class Batch:
         self._most = poll.at.settings.sync.change_brake.count
         self._waiting: list[tuple[Sequence[Item], Also | None]] = []
 
-    async def open(self) -> None:
-        """Learn what became of the batch when an earlier poll failed in the middle of it."""
+    async def open(self, source: str, cursor: Cursor) -> None:
+        """Learn what became of the batch when an earlier poll failed in the middle of it: that one goes on.
+
+        Whatever log is restored begins to poll as the last one did, and with a batch of its own.
+        """
         async with self.at.connection() as conn:
+            began = str(cursor.complete), str((await log.incarnation(conn, self.at.name)).mark)
+            self.name = batch_id(self.at.name, brakes.CHANGES, source, self._kind[1], *began)
             told = await log.of_streams(conn, self.at.name, [batch_stream(self.name)])
         self._held, self._free = len(told) == 1, len(told) > 1
 

@@ -25,6 +25,12 @@ def heir_of(entity: Entity, kin: Mapping[str, Entity]) -> Record | None:
     return entity.category, _joined_name(entity.category, _parts(entity, kin))
 
 
+def passed_on(heir: Entity) -> Record | None:
+    """Where an heir went that was merged away itself; None while it has its own place."""
+    into = heir.sides[VITEC].into
+    return None if into is None or not followed(heir) else (heir.category, into)
+
+
 def followed(entity: Entity) -> bool:
     """Whether the entity was closed by a merge already; a removal that was told first does not count."""
     return entity.tombstone is not None and entity.tombstone.startswith(MERGED)
@@ -43,9 +49,10 @@ def follow(entity: Entity, context: Context) -> Plan:
         return Plan(wait_for=(heir.id,))
     record = heir_of(entity, context.kin)
     assert record is not None
+    name = heir.sides[VITEC].record if heir is not None else record[1]
     crowded = far in entity.sides and _crowded(heir, context.kin.get("contact") if joined else None, far)
     parts = _parts(entity, context.kin) if joined else None
-    merged = RecordsMerged(entity.id, VITEC, side.record, record[1], moved=not crowded, parts=parts)
+    merged = RecordsMerged(entity.id, VITEC, side.record, name, moved=not crowded, parts=parts)
     events: list[tuple[str, Decision]] = [
         (each.id, CommandSuperseded(command, "the record was merged"))
         for each in (entity, *(() if heir is None or crowded else (heir,)))
@@ -53,19 +60,24 @@ def follow(entity: Entity, context: Context) -> Plan:
     ]
     events.append((entity.id, merged))
     if crowded:
-        detail = f"two {far} records now stand for one at Vitec; merge them there by hand"
         rival = heir.sides.get(far) if heir is not None else None
+        detail = f"two {far} records now stand for one at Vitec; merge them there by hand"
+        if heir is not None and heir.tombstone is not None and rival is None:
+            detail = (
+                f"{VITEC}:{name}, which it was merged into, is closed; link it with one by hand, or leave it"
+            )
         names = (
             f"{far}:{entity.sides[far].record}",
             *((f"{far}:{rival.record}",) if rival is not None else ()),
         )
-        events.append((entity.id, EntityHeld(entity.id, MERGED, detail, f"{MERGED}:{record[1]}", names)))
+        events.append((entity.id, EntityHeld(entity.id, MERGED, detail, f"{MERGED}:{name}", names)))
     return Plan(tuple(events), (entity,) if heir is None else (entity, heir))
 
 
 def _crowded(heir: Entity | None, contact: Entity | None, far: str) -> bool:
-    """Whether the heir has a counterpart of its own, or the merged contact's stayed where it was."""
-    return (heir is not None and far in heir.sides) or (contact is not None and far in contact.sides)
+    """Whether the heir has a counterpart of its own, or may have none, or the merged contact's stayed where it was."""
+    taken = heir is not None and (far in heir.sides or heir.tombstone is not None)
+    return taken or (contact is not None and far in contact.sides)
 
 
 def _into(kin: Mapping[str, Entity]) -> str | None:

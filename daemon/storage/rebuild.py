@@ -49,6 +49,12 @@ def digest_of(options: Options) -> str:
     return digest.hexdigest()
 
 
+async def fits(conn: Connection) -> bool:
+    """Whether every view has its table, with the columns that this version knows."""
+    found = {row["name"]: set(row["columns"]) for row in await conn.fetch(_sql["columns"])}
+    return all(found.get(view) == set(kind.__struct_fields__) for view, kind in VIEWS.items())
+
+
 async def fold(
     conn: Connection, tenant: str, options: Options, *, upto: int, progress: Progress | None = None
 ) -> Fold:

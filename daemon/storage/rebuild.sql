@@ -1,3 +1,7 @@
+-- name: columns
+SELECT table_name::text AS name, array_agg(column_name::text) AS columns FROM information_schema.columns
+ WHERE table_schema = 'views' GROUP BY table_name
+
 -- name: next_path
 SET LOCAL search_path = views_next, toveis
 

@@ -4,22 +4,32 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import msgspec
 import pytest
 
 from daemon.domain.errors import Retryable
-from daemon.domain.events import BatchHeld, BatchReleased, RecordsLinked, decision_of, encode, reading_of
+from daemon.domain.events import (
+    LOG_RESTORED,
+    BatchHeld,
+    BatchReleased,
+    LogRestored,
+    RecordsLinked,
+    decision_of,
+    encode,
+    reading_of,
+)
 from daemon.domain.settings import Brake
-from daemon.domain.streams import PROPSTREET, VITEC, entity_id, entity_stream, record_stream
+from daemon.domain.streams import LOG_STREAM, PROPSTREET, VITEC, entity_id, entity_stream, record_stream
 from daemon.ingest.estates import VitecEstatePoller
 from daemon.ingest.fetches import VitecConnectFetcher
 from daemon.ingest.polls import PropstreetPoller, VitecConnectPoller
 from daemon.ingest.removals import removed
 from daemon.processor import Tenant
 from daemon.project import Projector
-from daemon.storage import brakes, log, views
+from daemon.storage import brakes, log, views, working
 from daemon.vendors.limiter import Limiter
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
@@ -241,6 +251,26 @@ async def test_after_its_release_the_rest_of_a_batch_passes(
     await poller.tick()
     assert await batches_of(database) == [*[held.batch] * 3, *[None] * 3]
     assert len(await holds(database)) == 1
+
+
+async def test_the_first_poll_after_each_restore_has_a_batch_of_its_own(
+    poller: PropstreetPoller, tenant: Tenant, vendor: Vendor, database: str
+) -> None:
+    await acquainted(tenant, 1, 2, 3)
+    vendor.says[PAGE] = {"data": [row(1), row(2), row(3)]}
+    await poller.tick()
+    for mark, name in ((UUID(int=1), "Ek"), (UUID(int=2), "Lind")):
+        restored = event(
+            LOG_STREAM, encode(LogRestored(mark, 99)), type=LOG_RESTORED, origin="toveis", meta=None
+        )
+        await tenant.appender.append([restored], also=partial(working.forget, tenant=tenant.name))
+        await fold(tenant)
+        vendor.says[PAGE] = {"data": [row(n, name, 1) for n in (1, 2, 3)]}
+        await poller.tick()
+        held = (await holds(database))[-1]
+        await tenant.appender.append([tenant.of_batch(BatchReleased(held.batch, "seen to", "kari"))])
+        await fold(tenant)
+    assert len({held.batch for held in await holds(database)}) == 2
 
 
 async def test_too_many_changes_in_vitecs_list_are_held(

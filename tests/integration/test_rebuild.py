@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from daemon.app import _refold
+from daemon.cli.opening import connected
 from daemon.domain.errors import UsageError
 from daemon.domain.events import Event
+from daemon.domain.settings import Settings
 from daemon.mappings.lens import Options
 from daemon.processor import Tenant
 from daemon.project import Projector
@@ -15,7 +18,7 @@ from daemon.storage.connection import Connection, owner
 from daemon.storage.rebuild import Difference
 from projections.views import Fold
 from tests.conftest import eventually
-from tests.integration.annals import OPTIONS, TENANT, annals
+from tests.integration.annals import OPTIONS, TENANT, annals, tenant_settings
 from tests.integration.ground import append_all, event, tenant_at, waits_for_a_lock
 
 EVENTS = annals(4)
@@ -337,3 +340,37 @@ async def test_a_gap_in_the_log_is_found(tenant: Tenant, conn: Connection) -> No
     assert gone.stream not in {
         d.entity for d in await rebuild.check_log(conn, TENANT) if d.field == "version"
     }
+
+
+# -- views of another version
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        "DROP TABLE views.batches",
+        "ALTER TABLE views.records DROP gone",
+        "ALTER TABLE views.leads ADD odd text",
+    ],
+)
+async def test_views_of_another_version_do_not_fit_and_a_rebuild_mends_them_also_without_an_event(
+    conn: Connection, older: str
+) -> None:
+    assert await rebuild.fits(conn)
+    await conn.execute(older)
+    assert not await rebuild.fits(conn)
+    await rebuild.rebuild(conn, {TENANT: OPTIONS})
+    assert await rebuild.fits(conn)
+    assert await differences(conn) == []
+
+
+async def test_a_start_gives_an_empty_log_the_views_of_its_version(conn: Connection, database: str) -> None:
+    await conn.execute("DROP TABLE views.batches")
+    settings = Settings(tenants=(tenant_settings(),))
+    with pytest.raises(UsageError, match="another version"):
+        async with connected(database, embedded=False):
+            pass
+    await _refold(settings, database)
+    assert await rebuild.fits(conn)
+    async with connected(database, embedded=False):
+        pass

@@ -58,7 +58,7 @@ from daemon.mappings.lens import REFERENCE, REMOVED, Options, Patch
 from daemon.policies.brakes import Brakes, Vanished, standing, weigh
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad, far_keys
-from daemon.policies.merging import heir_of
+from daemon.policies.merging import heir_of, passed_on
 from daemon.policies.operating import Said, Word
 from daemon.policies.plan import Context, Plan, Refused, expected
 from daemon.policies.restoring import Restored, Settled, restore
@@ -571,8 +571,6 @@ class Pair:
     def context(self, entity: Entity) -> Context:
         """What the reactor decides with."""
         kin = self.kin(entity)
-        heir = heir_of(entity, kin)
-        known = self.fold.entities.by_record.get((heir[0], VITEC, heir[1])) if heir is not None else None
         return Context(
             self.sync,
             self.options,
@@ -583,10 +581,19 @@ class Pair:
             tuple(self._candidates(entity, kin)),
             kin,
             self.refused(),
-            self.fold.entities.resolve(known) if known is not None else None,
+            self._heir(entity, kin),
             self.polled if self.awaits_polls else dict.fromkeys(VENDORS, self.head),
             self.brakes(),
         )
+
+    def _heir(self, entity: Entity, kin: dict[str, Entity]) -> Entity | None:
+        """Who has the place of a record that was merged away, also where that one was merged away itself."""
+        heir, record = None, heir_of(entity, kin)
+        while record is not None:
+            known = self.fold.entities.by_record.get((record[0], VITEC, record[1]))
+            heir = self.fold.entities.resolve(known) if known is not None else None
+            record = passed_on(heir) if heir is not None else None
+        return heir
 
     def brakes(self) -> Brakes:
         """What the brakes hold; what is decided of batches on the way is in the log."""
