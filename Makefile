@@ -1,4 +1,6 @@
-.PHONY: help sandbox test test-slow check bench lock
+SEEDS = 1000
+
+.PHONY: help sandbox test test-slow check bench simulate mutants lock
 .DEFAULT_GOAL := help
 PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n 2 --dist loadfile
@@ -24,6 +26,12 @@ check: .venv/dev.done ## format, lint, types, import contracts, and the unit tes
 
 bench: .venv/dev.done ## the benchmarks, as a table
 	.venv/bin/python -m tests.benchmarks $(ARGS)
+
+simulate: .venv/dev.done ## stories in virtual time, told and judged: SEEDS of them (1000), on all cores; ARGS="--seed 7 --words" tells one
+	PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+mutants: .venv/dev.done ## takes each mechanism of the merge out, and looks for the first story that notices
+	PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation --mutants --seeds 500 $(ARGS)
 
 lock: .venv/dev.done ## write requirements/*.txt anew from *.in (ARGS="--upgrade" takes newer versions)
 	for set in bootstrap runtime dev; do \

@@ -53,6 +53,8 @@ from projections.entity import Entity, Pending
 
 AT_ONCE: Final = 16
 
+COUNTERPART: Final = "a counterpart appeared"
+
 STALE: Final = 3
 """So many answers of 409 in a row, each after a fresh read, are no race: another record has what we write."""
 
@@ -207,7 +209,7 @@ class Deliverer(Processor):
         elif not still_due(entity, command.target, pending):
             self._seen[command.command] = command.position
         elif met:  # somebody has appeared who may be meant: the reactor links them, or holds
-            await self._supersede(entity, pending, "a counterpart appeared")
+            await self._supersede(entity, pending, COUNTERPART)
         elif self._rested(entity, command):
             await self._look(entity, pending, command, target)
 
@@ -220,7 +222,12 @@ class Deliverer(Processor):
             case Stuck() as stuck:
                 await self._hold(entity, command.target, pending, stuck)
             case Write() as write:
-                await self._attempt(entity, pending, command, target, write)
+                async with self.at.connection() as conn:
+                    met = await self._met(conn, entity, pending)
+                if met:  # while we looked
+                    await self._supersede(entity, pending, COUNTERPART)
+                else:
+                    await self._attempt(entity, pending, command, target, write)
 
     async def _look_up(self, entity: Entity, command: CommandRow, pending: Pending, target: Target) -> None:
         """A create whose outcome is unknown: see whether the record is there, and let the reactor decide anew.
@@ -288,7 +295,8 @@ class Deliverer(Processor):
         return until if position == command.position else None
 
     async def _met(self, conn: Connection, entity: Entity, pending: Pending) -> bool:
-        if len(entity.sides) != 1 or entity.category not in MET_BY_CONTENT | {"note"}:
+        """Whether somebody is there by now whom the create may mean."""
+        if len(entity.sides) != 1 or entity.lead is not None:
             return False
         keys = far_keys(entity, self.at.options, pending.parts)
         candidates = await views.with_keys(conn, self.tenant, entity.category, keys)

@@ -6,12 +6,15 @@ from daemon.domain.events import CommandHeld, CommandSuperseded, Decision, Recor
 from daemon.domain.settings import Removal, SyncSettings
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, other
 from daemon.mappings.lens import REMOVED
-from daemon.policies.plan import NOTHING, Context, Plan, hold, waived
+from daemon.policies.plan import NOTHING, Context, Plan, hold, take_back, waived
 from daemon.policies.syncing import issue, unblocked
 from projections.entity import Entity
 
 GONE: Final = {"project": "gone or unpublished at Vitec"}
 """What a removal at Vitec means, where it is less than it says (V2)."""
+
+
+EDITED: Final = "removed at Vitec, and edited at Propstreet since; keep or remove it there by hand"
 
 
 def remove(entity: Entity, context: Context) -> Plan:
@@ -64,6 +67,10 @@ def _propagate(entity: Entity, context: Context) -> Plan:
         return Plan(((entity.id, RecordsUnlinked(entity.id, "removed at both", tombstone=True)),), (entity,))
     if entity.rule not in ("created", "merged") or there.seen < here.seen or here.gone is None:
         return _by_hand(entity)
+    if any(field in entity.base and entity.changed(PROPSTREET, field) for field in there.shadow):
+        held = _by_hand(entity, EDITED, f"edited:{there.head.event}")  # an edit beats a removal
+        stops = take_back(entity, "edited at Propstreet meanwhile") if entity.pending else []
+        return Plan((*stops, *held.events), (entity,))
     want = {REMOVED: Want(REMOVED, VITEC, None, here.gone, None, rule="removed at Vitec")}
     due, outdated = unblocked(entity, PROPSTREET, want, context)
     events: list[tuple[str, Decision]] = [

@@ -232,6 +232,7 @@ class Bench:
         """
         found: defaultdict[Cell, list[tuple[float, str]]] = defaultdict(list)
         latest: defaultdict[str, str] = defaultdict(str)
+        ended: defaultdict[str, int] = defaultdict(int)
         for event in self.events:
             category, _, rest = event.stream.partition(":")
             vendor, _, record = rest.partition(":")
@@ -244,9 +245,14 @@ class Bench:
                 row = row if reading.inside is None else row[reading.inside]
                 fields = fields_of(category, row, 0 if vendor == "vitec" else 1)
                 stamp = str(row["changedAt" if vendor == "vitec" else "updatedUtc"])
-                late = reading.started is None and stamp <= latest[event.stream]
+                late = (
+                    stamp <= latest[event.stream]
+                    if reading.started is None
+                    else reading.started < ended[event.stream]
+                )
                 if late or reading.verdict != ACCEPTED:
                     continue
+                ended[event.stream] = event.position
                 latest[event.stream] = max(stamp, latest[event.stream])
                 for field, value in fields.items():
                     found[Cell(vendor, category, record, field)].append((self.seconds(event), value))

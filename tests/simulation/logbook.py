@@ -14,10 +14,11 @@ from daemon.domain.events import (
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
+    LogRestored,
     Want,
 )
 from tests.simulation.bench import Bench, Violation, named
-from tests.simulation.truth import Version, plain
+from tests.simulation.truth import GIVEN, Version, plain
 
 OUTCOMES: Final = (
     CommandSucceeded | CommandFailed | CommandUnknown | CommandDeadLettered | CommandHeld | CommandSuperseded
@@ -48,6 +49,8 @@ def orderly(bench: Bench) -> Iterator[Violation]:
     flying: dict[str, tuple[str, int]] = {}
     for event, decision in bench.decisions:
         match decision:
+            case LogRestored():  # whatever was under way is forgotten
+                flying.clear()
             case CommandIssued(command=command, entity=entity):
                 if command in issued:
                     yield Violation("commands", command, "was issued twice", (event.position,))
@@ -77,7 +80,9 @@ def explains(bench: Bench) -> Iterator[Violation]:
     for cells in bench.paired():
         for cell in cells:
             version = bench.truth.present[cell]
-            if (version.replaced is None and not version.value) or bench.is_forgotten(version.at):
+            given = (cell.category, cell.field, version.value) in GIVEN
+            new = version.replaced is None and (given or not version.value)
+            if new or bench.is_forgotten(version.at):
                 continue
             if version.who != "daemon":
                 if f"{cell.category}:{cell.vendor}:{cell.record}" not in seen:

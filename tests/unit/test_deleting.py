@@ -285,6 +285,22 @@ def test_a_prospect_that_we_made_is_removed_when_its_relation_is_gone() -> None:
     assert pair.told(CommandHeld) == []
 
 
+def test_a_prospect_that_was_edited_since_its_relation_ended_is_not_removed() -> None:
+    pair = prospect()
+    gone_at_vitec(pair)
+    pair.decide()
+    assert pair.entity.pending
+    pair.later(60)
+    [record] = pair.propstreet.rows
+    pair.propstreet.edit(record, classification="bidder")
+    assert pair.sync_up() == 0
+    hold = pair.entity.hold
+    assert hold is not None
+    assert "edited at Propstreet since" in hold.detail
+    assert not pair.entity.pending
+    assert only_row(pair).fields["classification"] == "bidder"
+
+
 def test_a_removal_that_we_carried_out_is_decided_once_and_settles() -> None:
     pair = gone_at_vitec(prospect())
     pair.sync_up()
