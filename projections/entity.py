@@ -142,6 +142,10 @@ class Side(msgspec.Struct, omit_defaults=True):
     batch: str | None = None
     turns: dict[str, Turns] = {}
 
+    def ask(self, position: int) -> None:
+        """The record must be read, by a read that begins after this event; never after an earlier one only."""
+        self.need = max(self.need or 0, position)
+
     def busy(self) -> bool:
         """A write to this record is in flight or its outcome is unknown."""
         return any(attempt.state != "recent" for attempt in self.attempts)

@@ -173,7 +173,7 @@ class Entities:
         match event.type:
             case "NotificationReceived":
                 reading = reading_of(event)
-                side.need = event.position
+                side.ask(event.position)
                 side.first = False
                 side.kind = reading.kind or side.kind
                 side.parts = reading.parts or side.parts
@@ -277,7 +277,7 @@ class Entities:
         if merged.parts is not None and not side.parts:
             side.parts = merged.parts
         if side.head.event == 0 or merged.parts is not None:
-            side.need = event.position  # never seen, or told of by nobody: what moved there must be read
+            side.ask(event.position)  # never seen, or told of by nobody: what moved there must be read
         source.tombstone, source.hold = f"{MERGED} into {merged.vendor}:{merged.destination}", None
         source.overrides.clear()
         gone.into = merged.destination
@@ -414,7 +414,7 @@ class Entities:
     def _fail(self, event: Event, entity: Entity, failed: CommandFailed) -> None:
         side = self._drop_attempt(entity, failed.command)
         if side is not None and failed.read_again:
-            side.need = event.position
+            side.ask(event.position)
         target = outbox.target_of(entity, failed.command)
         if target is None:
             return

@@ -62,14 +62,14 @@ def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
                 Push(o.position, o.fields, o.time, o.etag, o.recorded_at, o.removed, o.reference)
             )
         else:
-            side.need = o.position
+            side.ask(o.position)
         return
     if o.started is None and _push_is_doubtful(side, o):
         if o.etag is None or o.etag != side.head.etag:
-            side.need = o.position
+            side.ask(o.position)
         return
     if o.started is not None and _read_overlaps(side, o, o.started):
-        side.need = o.position
+        side.ask(o.position)
         return
     _accept(entity, side, o, rules, skip=())
     if o.started is not None:
@@ -254,13 +254,14 @@ def lose_track(entity: Entity, position: int, at: datetime) -> None:
         for attempt in side.attempts:
             if attempt.state == "flying":
                 lose_sight(side, attempt, position, at)
-        side.restored = side.need = position
+        side.restored = position
+        side.ask(position)
 
 
 def lose_sight(side: Side, attempt: Attempt, position: int, at: datetime) -> None:
     """The outcome of an attempt is unknown: it is open until a later read settles it."""
     attempt.state, attempt.unknown, attempt.unknown_at = "open", position, at
-    side.need = position
+    side.ask(position)
     side.kept = []
 
 
@@ -346,7 +347,7 @@ def merge(
         return EQUAL
     base = (agreed or {}).get(field) or entity.base.get(field)
     if base is None:
-        return _first_link(field, v, p, authority, entity.linked or 0)
+        return _first_link(entity, field, v, p, authority)
     match base.moved("vitec", v), base.moved("propstreet", p):
         case (False, False):
             return UNEXPLAINED
@@ -366,13 +367,18 @@ def says_nothing(vendor: str, field: str, value: Value) -> bool:
     return is_blank(value) or (field == "classification" and value in UNSAID[vendor])
 
 
-def _first_link(field: str, v: Shadow, p: Shadow, authority: str, linked: int) -> Verdict:
+def _first_link(entity: Entity, field: str, v: Shadow, p: Shadow, authority: str) -> Verdict:
     """A blank loses. One that came after the link was typed by somebody, and is put on record."""
     blanks = says_nothing("vitec", field, v.value), says_nothing("propstreet", field, p.value)
     if any(blanks):
         winner, blank = ("propstreet", v) if blanks[0] else ("vitec", p)
-        return Verdict(winner, "a blank never wins a first link", conflict=blank.position > linked)
+        return Verdict(winner, "a blank never wins a first link", conflict=typed_since_link(entity, blank))
     return _both_changed(v, p, authority)
+
+
+def typed_since_link(entity: Entity, held: Shadow) -> bool:
+    """Somebody changed it after the link and before the first base: nobody can tell any more what it was."""
+    return entity.rule != "created" and held.position > (entity.linked or 0)
 
 
 def _both_changed(v: Shadow, p: Shadow, authority: str) -> Verdict:

@@ -22,7 +22,16 @@ from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.mappings.notes import REVISION
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction, disregarded
 from projections.entity import Base, Blocked, Entity, Override, Pending, Side
-from projections.merge import EQUAL, Same, Verdict, merge, merge_sets, says_nothing, sealable
+from projections.merge import (
+    EQUAL,
+    Same,
+    Verdict,
+    merge,
+    merge_sets,
+    says_nothing,
+    sealable,
+    typed_since_link,
+)
 from projections.outbox import OBSERVE
 
 SETS: Final = frozenset(("tags",))
@@ -167,10 +176,10 @@ def _verdict(
         if alike(field, value, present.value):
             return EQUAL
         # without a base nobody can tell what was taken away since the link: then it is put on record
-        unsettled = (
-            field not in agreed and field not in entity.base and present.position > (entity.linked or 0)
+        without_base = field not in agreed and field not in entity.base
+        return Verdict(
+            source, "elements of both sides", conflict=without_base and typed_since_link(entity, present)
         )
-        return Verdict(source, "elements of both sides", conflict=unsettled)
     if owner is not None:
         alone = Verdict(source, f"{owner} alone decides it")
         return EQUAL if alike(field, held.value, present.value) else alone

@@ -236,6 +236,18 @@ def test_our_own_push_that_overtakes_the_answer_is_no_edit() -> None:
     assert pair.sync_up() == 0
 
 
+def test_a_late_push_does_not_take_back_that_a_read_is_needed() -> None:
+    pair = linked()
+    late = pair.webhook()
+    writing = due(pair, PROPSTREET, first_name="Anne").leave()
+    pair.arrive(late)
+    pair.read(PROPSTREET)  # set aside, since a write is under way
+    asked = pair.side(PROPSTREET).need
+    assert asked is not None
+    writing.succeed()
+    assert pair.side(PROPSTREET).need == asked
+
+
 def test_a_push_kept_during_a_write_counts_after_a_definite_failure() -> None:
     pair = linked()
     pair.vitec.edit(first_name="Anne")
