@@ -8,6 +8,7 @@ import gc
 import hashlib
 import random
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -103,7 +104,11 @@ def simulate(story: Story, database: Any) -> Result:
         asyncio.set_event_loop(None)
         loop.bury()
         gc.enable()
-        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # whoever was killed never gets to what it awaited
+            gc.collect()
         sys.unraisablehook = quiet
 
 
