@@ -210,11 +210,7 @@ class Truth:
         write = self.write_of(by)
         if write is None:
             return False
-        told = {
-            v.value
-            for cell, v in self.present.items()
-            if cell[:3] == by.cell[:3] and cell.field in ("email", "phone")
-        }
+        told = {v.value for cell, v in self.present.items() if cell == (*by.cell[:3], "email")}
         looks = [
             (call.processed, call.names(by.cell.record), any(value and call.names(value) for value in told))
             for call in self.calls.values()
