@@ -220,7 +220,8 @@ class Truth:
             and call.answered is not None
             and call.answered <= write.sent
         ]
-        reads = [at for at, named, _ in looks if named] or [at for at, _, sought in looks if sought]
+        made = not write.names(by.cell.record)  # Vitec matched it with what we meant to make (D2)
+        reads = [at for at, named, sought in looks if (sought if made else named)]
         return bool(reads) and lost.at >= max(reads)
 
 
