@@ -96,7 +96,9 @@ class Plot:
             causation_id=None,
             correlation_id=uuid.UUID(int=1),
             data=told,
-            meta=encode(Reading(via="poll", started=0)).decode() if isinstance(what, str) else None,
+            meta=encode(Reading(via="poll", started=len(self.events))).decode()
+            if isinstance(what, str)
+            else None,
         )
         self.events.append(event)
         return event
