@@ -2,6 +2,8 @@
 
 from contextlib import suppress
 
+import msgspec
+
 from daemon.deliver.notes import PropstreetNotes, find_note, look_up_note, propstreet_notes, write_note
 from daemon.deliver.target import (
     Landed,
@@ -42,7 +44,7 @@ class PropstreetTarget:
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Work the values into the record as it was decided on; a create looks for the reference, or the text, first."""
         if REMOVED in pending.want:
-            return Write(Patch({}))
+            return await self._look_before_removal(at, entity, pending)
         mapping = lens(PROPSTREET, entity.category)
         side = entity.sides.get(PROPSTREET)
         if side is None:
@@ -51,6 +53,22 @@ class PropstreetTarget:
             event = await log.at(conn, at.name, side.head.event)
         assert event is not None
         return ready(mapping.put(values(pending), payload_of(event, reading_of(event)), at.options))
+
+    async def _look_before_removal(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved:
+        """The call takes no condition, so an edit that nobody saw is looked for right before it (V8)."""
+        assert pending.record is not None
+        started = at.appender.head
+        try:
+            payload = await self._client.read(
+                entity.category, pending.record, parent=_parent(entity, pending)
+            )
+        except NotFound:
+            return Write(Patch({}))
+        if lens(PROPSTREET, entity.category).get(payload, at.options).etag == pending.etag:
+            return Write(Patch({}))
+        reading = Reading(via="fetch", started=started)
+        read = read_of(at, entity, PROPSTREET, pending.record, payload, reading)
+        return Moved((msgspec.structs.replace(read, always=True),))
 
     async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
         """Look for the record by its reference, a note by its text."""
