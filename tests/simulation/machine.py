@@ -96,6 +96,11 @@ class Machine:
         """The stages run."""
         return self._daemon is not None
 
+    @property
+    def resting(self) -> list[str]:
+        """The stages that rest after a failure: they have not looked since."""
+        return [s.name for s in self._daemon.services if s.failures] if self._daemon is not None else []
+
     def start(self) -> None:
         """Begin a new life."""
         if self._pool is None:

@@ -333,6 +333,8 @@ class World:
         """What is under way, or waits for something that will come by itself."""
         if not self.machine.up:
             return "the daemon is down"
+        if self.machine.resting:
+            return f"resting: {', '.join(self.machine.resting)}"
         async with self.database.pool(_unhindered).acquire() as conn:
             head = await log.head(conn, TENANT)
             places = (await views.position(conn, TENANT), await working.checkpoint(conn, TENANT, "react"))

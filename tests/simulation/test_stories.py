@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +59,3 @@ def test_a_real_postgresql_gives_the_same_log_as_the_stand_in(seed: str) -> None
     real, stand_in = (told("--seed", seed, "--database", kind) for kind in ("postgres", "memory"))
     assert real["findings"] == []
     assert real["digest"] == stand_in["digest"]
-
-
-def wrong(mutant: str, seeds: Sequence[int]) -> bool:
-    """Whether one of these seeds notices that a mechanism is gone."""
-    return any(told("--seed", str(seed), "--mutant", mutant)["findings"] for seed in seeds)
