@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_log_and_another_seed_another_one() -> None
     assert first != other
 
 
-@pytest.mark.parametrize("seed", ["2", "8", "11"])
+@pytest.mark.parametrize("seed", ["8", *(pytest.param(each, marks=pytest.mark.slow) for each in ("2", "11"))])
 def test_a_real_postgresql_gives_the_same_log_as_the_stand_in(seed: str) -> None:
     real, stand_in = (told("--seed", seed, "--database", kind) for kind in ("postgres", "memory"))
     assert real["findings"] == []
