@@ -24,7 +24,7 @@ from daemon.policies import linking, syncing
 from daemon.processor import Tenant
 from daemon.storage import log
 from daemon.vendors.propstreet.client import PropstreetClient
-from projections import fold, merge
+from projections import fold, merge, outbox
 from projections.entity import Base, Entity, Pending, Shadow, Side
 
 Taken = Callable[[], AbstractContextManager[Any]]
@@ -116,7 +116,10 @@ def open_attempts() -> AbstractContextManager[Any]:
         side.attempts = [a for a in side.attempts if a is not attempt]
         side.need, side.kept = position, []
 
-    return _put(fold, "lose_sight", lose)
+    stack = ExitStack()
+    for room in (merge, outbox):
+        stack.enter_context(_put(room, "lose_sight", lose))
+    return stack
 
 
 def doubt() -> AbstractContextManager[Any]:

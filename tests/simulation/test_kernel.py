@@ -9,7 +9,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from daemon.deliver import deliverer
+from daemon.policies import syncing
+from projections import fold, merge, outbox
 from tests.simulation.loop import NothingToDoError, VirtualLoop, forever
+from tests.simulation.mutants import MUTANTS, mutated
 from tests.simulation.network import Network
 from tests.simulation.truth import Call
 
@@ -168,6 +172,14 @@ def test_a_sender_loses_patience_and_the_request_arrives_all_the_same() -> None:
 
     told(loop, story())
     assert office.told == [("late", b"")]
+
+
+@pytest.mark.parametrize("mechanism", sorted(MUTANTS))
+def test_every_mechanism_can_be_taken_out_and_is_back_afterwards(mechanism: str) -> None:
+    rooms = {room: dict(vars(room)) for room in (fold, merge, outbox, syncing, deliverer)}
+    with mutated(mechanism):
+        pass
+    assert {room: dict(vars(room)) for room in rooms} == rooms
 
 
 @pytest.mark.parametrize("share", ["refused", "lost"])
