@@ -225,9 +225,8 @@ class Reactor(Polite):
             return set()
         self._looked = looked
         names = set(await views.unsealed(conn, self.tenant))
-        if (
-            not self._started
-        ):  # the mode may be another one than before, and nobody remembers who waited for whom
+        if not self._started:
+            # the mode may be another one than before, and nobody remembers who waited for whom
             self._started = True
             live = self.at.mode == "live"
             names |= set(await (views.observed if live else views.unsent)(conn, self.tenant))

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from daemon.domain.events import Want
 from daemon.domain.fields import Value, match_keys
 from daemon.domain.streams import VITEC
 from daemon.mappings.lens import Options
@@ -130,16 +129,8 @@ def keys_of(category: str, vendor: str, side: Side, options: Options) -> tuple[s
 
 def underway_keys(entity: Entity, options: Options) -> tuple[str, ...]:
     """The keys of the record that a create of ours may have made, also where its source has changed since."""
-    return tuple(
-        key
-        for attempt in entity.creating.values()
-        for key in match_keys(entity.category, sent(attempt.want), options.region)
-    )
-
-
-def sent(want: Mapping[str, Want]) -> dict[str, Value]:
-    """The values of a command, by field."""
-    return {field: each.value for field, each in want.items()}
+    sent = ({field: want.value for field, want in each.want.items()} for each in entity.creating.values())
+    return tuple(key for fields in sent for key in match_keys(entity.category, fields, options.region))
 
 
 def joint_keys(category: str, parts: Mapping[str, str], side: Side) -> tuple[str, ...]:

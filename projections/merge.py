@@ -125,14 +125,9 @@ def _accept_field(
     suspects: list[Attempt],
 ) -> None:
     present = side.shadow.get(field)
-    if present is None:
-        side.shadow[field] = Shadow(value, time, o.position)
-        return
-    new = not rules.same(field, value, present.value)
-    if (
-        moved
-    ):  # perhaps edited in the time that the log forgot; only another value proves it, and is that young
-        side.shadow[field] = Shadow(value, time if new else present.since, o.position)
+    new = present is None or not rules.same(field, value, present.value)
+    if moved:  # perhaps edited in the time that the log forgot; only another value proves it, and is that young
+        side.shadow[field] = Shadow(value, time if present is None or new else present.since, o.position)
         return
     for attempt in suspects:
         want = attempt.want.get(field)
@@ -142,7 +137,7 @@ def _accept_field(
             turn(side, field, want, o.recorded_at, rules.same)
             _ours(entity, side, rules, field, value, attempt, o.position)
             return
-    if new:
+    if present is None or new:
         side.shadow[field] = Shadow(value, time, o.position)
         side.doubt.pop(field, None)
     elif value != present.value:  # another form of the same value is the vendor's reshape, never an edit

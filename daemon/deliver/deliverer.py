@@ -236,8 +236,10 @@ class Deliverer(Processor):
         What cannot be looked up, and must not be repeated, is held.
         """
         match await target.look_up(self.at, entity, pending):
-            case Met(items=(Read() as read,)) if await self._is_ours(entity, command.target, read):
-                await self._landed(entity, command.target, pending, read)
+            case Met(items=(Read() as read,)) if (
+                record := await self._made(entity, command.target, read)
+            ) is not None:
+                await self._landed(entity, command.target, pending, read, record)
             case Met(items=items, reason=reason):
                 await self._supersede(entity, pending, reason, items)
             case Stuck() as stuck:
@@ -245,28 +247,26 @@ class Deliverer(Processor):
             case None:
                 await self._supersede(entity, pending, "looked up: it was not created")
 
-    async def _is_ours(self, entity: Entity, target: str, read: Read) -> bool:
-        """Whether a record that was looked up is the one that the create made: nobody has linked it."""
+    async def _made(self, entity: Entity, target: str, read: Read) -> str | None:
+        """The record that a lost create made: the one that was looked up, if nobody has linked it or writes to it.
+
+        Of notes of one text none can be told from another: the reactor links them.
+        """
         names = parse_record_stream(read.stream)
         if names is None or names[0] == "note":
-            return False
+            return None
         async with self.at.connection() as conn:
             owner = await views.entity_of_record(conn, self.tenant, names[0], target, names[2])
-        return owner is None or (len(owner.sides) == 1 and owner.id != entity.id and not owner.busy())
+        free = owner is None or (len(owner.sides) == 1 and owner.id != entity.id and not owner.busy())
+        return names[2] if free else None
 
-    async def _landed(self, entity: Entity, target: str, pending: Pending, read: Read) -> None:
-        """The create was carried out, as is known now: what it wrote is told from what was edited since."""
-        names = parse_record_stream(read.stream)
-        assert names is not None
-        [(vendor, side)] = entity.sides.items()
-        records = {vendor: side.record, target: names[2]}
-        items: list[Item | Decision] = [
-            link_of(self.at, entity, records[VITEC], records[PROPSTREET]),
-            msgspec.structs.replace(read, always=True),
-            CommandSucceeded(pending.command, names[2]),
-        ]
-        appended = [self.at.decided(entity, i) if isinstance(i, Decision) else i for i in items]
-        await self.at.appender.append(appended, expected=_own(entity))
+    async def _landed(self, entity: Entity, target: str, pending: Pending, read: Read, record: str) -> None:
+        """The create was carried out, as is known now: the read tells what it wrote from what was edited since."""
+        records = {target: record, **{vendor: side.record for vendor, side in entity.sides.items()}}
+        done = self.at.decided(entity, CommandSucceeded(pending.command, record))
+        link = link_of(self.at, entity, records[VITEC], records[PROPSTREET])
+        items: list[Item] = [link, msgspec.structs.replace(read, always=True), done]
+        await self.at.appender.append(items, expected=_own(entity))
 
     async def _hold(self, entity: Entity, target: str, pending: Pending, stuck: Stuck) -> None:
         held = self.at.decided(entity, held_of(entity, target, pending, stuck))

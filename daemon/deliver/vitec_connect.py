@@ -43,7 +43,7 @@ from daemon.storage import views, working
 from daemon.storage.appender import Item
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
-from projections.entities import keys_of, sent
+from projections.entities import keys_of
 from projections.entity import Entity, Pending, Shadow, Side
 
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
@@ -157,7 +157,7 @@ class VitecConnectTarget:
         kind, side = KINDS[entity.category], entity.sides[PROPSTREET]
         ours = {
             *keys_of(entity.category, PROPSTREET, side, at.options),
-            *match_keys(entity.category, sent(pending.want), at.options.region),
+            *match_keys(entity.category, values(pending), at.options.region),
         }
         ids = await self._alike(entity.category, ours)
         known = await self._client.read(kind, ids) if ids else {}

@@ -1,5 +1,6 @@
-"""A create whose answer never came: its record is not taken for a stranger."""
+"""A create whose answer never came: its record is not taken for a stranger, and what was edited since is told apart."""
 
+from daemon.domain.events import CommandSucceeded, ConflictResolved, RecordsLinked
 from daemon.domain.streams import PROPSTREET, VITEC
 from tests.unit.pair import ANNA, Pair, Writing
 
@@ -18,6 +19,20 @@ def lost_create(**fields: object) -> tuple[Pair, Writing]:
     return pair, writing
 
 
+def found(pair: Pair, writing: Writing) -> None:
+    """It is looked up, and there."""
+    record, [person] = writing.record, pair.propstreet.rows
+    assert record is not None
+    payload = pair.desk(VITEC, "contact").payload(record)
+    pair.append(
+        [
+            pair.ours(writing.entity, RecordsLinked(writing.entity.id, record, person, "created")),
+            pair.as_read(VITEC, record, payload, pair.head, "fetch", always=True),
+            pair.ours(writing.entity, CommandSucceeded(writing.pending.command, record)),
+        ]
+    )
+
+
 def test_its_record_is_no_stranger_although_its_source_was_edited_meanwhile() -> None:
     pair, writing = lost_create()
     pair.propstreet.edit(email=LATER)
@@ -25,3 +40,24 @@ def test_its_record_is_no_stranger_although_its_source_was_edited_meanwhile() ->
     plan = pair.plan(pair.entity_of(VITEC, writing.record))
     assert plan.events == ()
     assert plan.wait_for == (writing.entity.id,)
+
+
+def test_what_was_edited_since_is_an_edit_and_what_was_written_is_the_base() -> None:
+    pair, writing = lost_create(tags=("buyer", "investor"))
+    pair.propstreet.edit(email=LATER, tags=("buyer",))
+    pair.vitec.edit(writing.record, last_name="Bergh")
+    pair.read(PROPSTREET)
+    found(pair, writing)
+    pair.sync_up()
+    [person] = pair.propstreet.rows
+    assert len(pair.vitec.rows) == len(pair.propstreet.rows) == 1
+    both = (pair.vitec, writing.record), (pair.propstreet, person)
+    assert [
+        tuple(side.value(name, record) for side, record in both) for name in ("email", "tags", "last_name")
+    ] == [
+        (LATER, LATER),
+        (("buyer",), ("buyer",)),
+        ("Bergh", "Bergh"),
+    ]
+    lost = {(c.field, c.loser_value) for c in pair.told(ConflictResolved) if c.rule != "doubt"}
+    assert lost == {("last_name", "Berg")}, "what the create wrote there, nobody can tell any more: it is shown"
