@@ -126,7 +126,9 @@ def _accept_field(
 ) -> None:
     present = side.shadow.get(field)
     new = present is None or not rules.same(field, value, present.value)
-    if moved:  # perhaps edited in the time that the log forgot; only another value proves it, and is that young
+    if (
+        moved
+    ):  # perhaps edited in the time that the log forgot; only another value proves it, and is that young
         side.shadow[field] = Shadow(value, time if present is None or new else present.since, o.position)
         return
     for attempt in suspects:

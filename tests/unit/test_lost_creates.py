@@ -60,4 +60,6 @@ def test_what_was_edited_since_is_an_edit_and_what_was_written_is_the_base() -> 
         ("Bergh", "Bergh"),
     ]
     lost = {(c.field, c.loser_value) for c in pair.told(ConflictResolved) if c.rule != "doubt"}
-    assert lost == {("last_name", "Berg")}, "what the create wrote there, nobody can tell any more: it is shown"
+    assert lost == {("last_name", "Berg")}, (
+        "what the create wrote there, nobody can tell any more: it is shown"
+    )
