@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 def _text(value: object) -> str:
-    return str(value or "").strip()
+    return " ".join(str(value or "").split())
 
 
 def _phone(value: object) -> str:

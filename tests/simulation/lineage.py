@@ -41,6 +41,9 @@ class Lineage:
         """Values of the daemon's that nobody ever had at either side."""
         self.rounds: list[Version] = []
         """Values that the daemon wrote with nothing new in them, from a side where it had written them itself."""
+        self.reverted: list[Overwritten] = []
+        """Values that the daemon wrote over what had been made of these very values."""
+        self._made_of: dict[int, Knows] = {}
         self._held: defaultdict[Cell, list[Version]] = defaultdict(list)
         for version in truth.versions:
             self._descend(version)
@@ -49,9 +52,11 @@ class Lineage:
 
     def _descend(self, version: Version) -> None:
         replaced = self.knows[version.replaced] if version.replaced is not None else Knows()
+        before = self._made_of[version.replaced] if version.replaced is not None else Knows()
         if version.who != "daemon":
             own = {version.n} if version.typed else set()
             self.knows[version.n] = replaced | own
+            self._made_of[version.n] = before | own
             return
         sources = self.sources(version)
         if not sources and not self._is_given(version):
@@ -66,6 +71,11 @@ class Lineage:
         if version.replaced is not None and known and known <= earlier and echoed:
             self.rounds.append(version)
         self.knows[version.n] = known
+        made_of = Knows().union(*(self._made_of[source.n] for source in sources))
+        if made_of and made_of < before:
+            lost = before - made_of
+            self.reverted.append(Overwritten(version, tuple(self.truth.version(n) for n in sorted(lost))))
+        self._made_of[version.n] = made_of
 
     def partners(self, cell: Cell) -> Iterator[Cell]:
         """The same field of the records at the other vendor that were ever joined with this one."""

@@ -3,7 +3,7 @@
 agreement: both vendors hold the same in every shared field, or the daemon shows why not. lost: every value that a
 person typed lives on in a present value's descent, or stands in a conflict, or fell into Vitec's window. doubled: no
 second record for one entity, no lead, note or interest twice. deleted: nothing is gone that nobody removed. invented:
-the daemon never writes what nobody had. restored: what an operator brought back stays. The log's own stand in `logbook`.
+the daemon never writes what nobody had. respelled: nor the same in other letters. restored: what an operator brought back stays. The log's own stand in `logbook`.
 """
 
 from collections import Counter
@@ -363,6 +363,28 @@ def invented(bench: Bench) -> Iterator[Violation]:
         yield Violation("invented", named(version.cell), told, bench.positions(version.cell[:3]))
 
 
+def reverted(bench: Bench) -> Iterator[Violation]:
+    """Edits that lost to the very value that they replaced: whatever is on record, there was no conflict."""
+    for each in bench.lineage.reverted:
+        by = each.by
+        if any(bench.truth.in_window(v, by) for v in each.lost) or bench.is_restored(by) or bench.forgetful:
+            continue
+        story = "; ".join(
+            f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(by.cell)
+        )
+        told = f"{by.value!r} of {by.at:.3f} took the place of {each.lost[-1].value!r}: {story}"
+        yield Violation("reverted", named(by.cell), told, bench.positions(by.cell[:3]))
+
+
+def respelled(bench: Bench) -> Iterator[Violation]:
+    """Texts that the daemon wrote over others of the same meaning: a vendor's own form is nobody's edit."""
+    truth = bench.truth
+    for each in truth.respelled:
+        if not truth.falls_in_window(each.cell, each.since, each.at):
+            told = f"{each.before!r} became {each.after!r} at {each.at:.3f}"
+            yield Violation("respelled", named(each.cell), told, bench.positions(each.cell[:3]))
+
+
 def restored(bench: Bench) -> Iterator[Violation]:
     """What an operator brought back is there, at the side that had lost it, unless somebody typed after that."""
     for event, conflict in bench.conflicts:
@@ -398,6 +420,8 @@ ORACLES: Final[tuple[Callable[[Bench], Iterator[Violation]], ...]] = (
     doubled,
     deleted,
     invented,
+    reverted,
+    respelled,
     restored,
     *logbook.ORACLES,
 )

@@ -107,7 +107,7 @@ class Scenes:
         match field:
             case "first_name" | "last_name":
                 name = f"{chance.choice(('Åsa', 'Öst', 'Moe', 'Lie', 'af Ek'))} {n}"
-                return f" {name} " if chance.random() < 0.1 else name
+                return f" {name.replace(' ', '  ')} " if chance.random() < 0.1 else name
             case "email":
                 host = chance.choice(("example.se", "example.se", "Example.SE", "äpple.example.se"))
                 return f"{chance.choice(('eva', 'Eva', 'ola'))}.{n}@{host}"

@@ -69,6 +69,8 @@ def tell(seed: int, theme: str | None = None) -> Story:
     theme = theme or chance.choice(list(THEMES))
     quiet = chance.random() < QUIET
     knobs = _knobs(chance, theme)
+    if random.Random(f"forms of {seed}").random() < 0.2:
+        knobs.vitec["forms"] = "own"
     population = tuple(_population(chance, theme))
     scenes = Scenes(chance, population, knobs)
     steps = list(_people(chance, scenes, theme, knobs))

@@ -38,6 +38,16 @@ FIELDS: Final = {
 GIVEN: Final = {("project", "classification", "draft"), ("prospect", "classification", "not_contacted")}
 """What Propstreet gives a new record by itself: nobody meant it."""
 
+SPELLED: Final[dict[tuple[str, str], tuple[Callable[[Any], object], Callable[[Any], object]]]] = {
+    ("contact", "first_name"): (lambda v: v.get("firstName"), lambda p: p.get("firstName")),
+    ("contact", "last_name"): (lambda v: v.get("lastName"), lambda p: p.get("lastName")),
+    ("contact", "strategy"): (lambda v: v.get("note"), lambda p: p.get("strategy")),
+    ("contact", "email"): (lambda v: (v.get("email") or {}).get("emailAddress"), lambda p: p.get("email")),
+    ("contact", "phone"): (lambda v: (v.get("telephone") or {}).get("cell"), lambda p: p.get("phone")),
+    ("company", "website"): (lambda v: v.get("homePage"), lambda p: p.get("homepageUrl")),
+}
+"""Fields that may be spelled in several ways, as they stand at Vitec and at Propstreet."""
+
 TAGS: Final = {"contact": tuple(CATEGORIES.values()), "company": tuple(COMPANY_CATEGORIES.values())}
 
 
@@ -68,6 +78,16 @@ class Version(Struct, frozen=True, gc=False):
         """Whether somebody meant it: not what the daemon or a vendor wrote, and no blank of a new record."""
         said = bool(self.value) and (self.cell.category, self.cell.field, self.value) not in GIVEN
         return self.who in ("person", "web") and (self.replaced is not None or said)
+
+
+class Respelled(Struct, frozen=True, gc=False):
+    """The daemon wrote the same in another spelling, over one that came `since` then."""
+
+    cell: Cell
+    before: str
+    after: str
+    since: float
+    at: float
 
 
 @dataclass(slots=True)
@@ -128,6 +148,8 @@ class Truth:
         self.lives: dict[Record, Life] = {}
         self.pairs: dict[tuple[str, str, str], float] = {}
         """(category, id at Vitec, id at Propstreet) of all that a reference ever joined, and since when."""
+        self.respelled: list[Respelled] = []
+        self._spelled: dict[Cell, tuple[str, float]] = {}
         self.calls: dict[int, Call] = {}
         self.heard: list[Callable[[Version], None]] = []
         """Told of every new version, after all of one change are known."""
@@ -143,6 +165,7 @@ class Truth:
         """Read both vendors; what is new was done by `who`."""
         found = dict(contents(self.vitec, self.propstreet))
         at, fresh = self.now(), []
+        self._spell(who, at)
         for record in self.lives.keys() - found.keys():
             self._bury(record, who, at)
         for record, fields in found.items():
@@ -161,6 +184,18 @@ class Truth:
         for version in fresh:
             for listener in self.heard:
                 listener(version)
+
+    def _spell(self, who: Who, at: float) -> None:
+        """Before anything else of a look: which texts changed of which the class did not."""
+        for cell, text in spellings(self.vitec, self.propstreet):
+            before, since = self._spelled.get(cell, (text, at))
+            if text == before:
+                self._spelled.setdefault(cell, (text, at))
+                continue
+            self._spelled[cell] = text, at
+            alike = plain(cell.field, text) == plain(cell.field, before)
+            if who == "daemon" and alike and cell in self.present:
+                self.respelled.append(Respelled(cell, before, text, since, at))
 
     def _bury(self, record: Record, who: Who, at: float) -> None:
         life = self.lives[record]
@@ -188,14 +223,17 @@ class Truth:
 
     def write_of(self, version: Version) -> Call | None:
         """The daemon's call that brought a version; None when the network did not tell of it."""
-        cell = version.cell
+        return self.write_at(version.cell, version.at)
+
+    def write_at(self, cell: Cell, at: float) -> Call | None:
+        """The daemon's call that wrote there then."""
         hits = [
             call
             for call in self.calls.values()
             if call.vendor == cell.vendor
             and call.writes
             and call.processed is not None
-            and abs(call.processed - version.at) < 1e-3
+            and abs(call.processed - at) < 1e-3
         ]
         named = [call for call in hits if call.names(cell.record)]
         return next(iter(named or hits), None)
@@ -205,14 +243,16 @@ class Truth:
 
         A record that was made while we meant to make it was named by no read: then it is the search for what it has.
         """
-        if by.cell.vendor != "vitec" or lost.cell != by.cell:
-            return False
-        write = self.write_of(by)
+        return lost.cell == by.cell and self.falls_in_window(by.cell, lost.at, by.at)
+
+    def falls_in_window(self, cell: Cell, typed: float, written: float) -> bool:
+        """Whether what was typed then stood there after the last read, when the write of this moment was sent."""
+        write = self.write_at(cell, written) if cell.vendor == "vitec" else None
         if write is None:
             return False
-        told = {v.value for cell, v in self.present.items() if cell == (*by.cell[:3], "email")}
+        told = {v.value for each, v in self.present.items() if each == (*cell[:3], "email")}
         looks = [
-            (call.processed, call.names(by.cell.record), any(value and call.names(value) for value in told))
+            (call.processed, call.names(cell.record), any(value and call.names(value) for value in told))
             for call in self.calls.values()
             if call.vendor == "vitec"
             and not call.writes
@@ -220,9 +260,9 @@ class Truth:
             and call.answered is not None
             and call.answered <= write.sent
         ]
-        made = not write.names(by.cell.record)  # Vitec matched it with what we meant to make (D2)
+        made = not write.names(cell.record)  # Vitec matched it with what we meant to make (D2)
         reads = [at for at, named, sought in looks if (sought if made else named)]
-        return bool(reads) and lost.at >= max(reads)
+        return bool(reads) and typed >= max(reads)
 
 
 class _Heard(Journal):
@@ -269,6 +309,15 @@ def contents(vitec: VitecConnectTwin, propstreet: PropstreetTwin) -> Iterator[tu
         for each in timeline:
             if isinstance(each, Message) and not (each.archived or each.superseded):
                 yield ("propstreet", "note", str(each.id)), {"text": each.message, subject: str(owner)}
+
+
+def spellings(vitec: VitecConnectTwin, propstreet: PropstreetTwin) -> Iterator[tuple[Cell, str]]:
+    """How every field of `SPELLED` is spelled now at both vendors."""
+    for (category, field), (here, there) in SPELLED.items():
+        for row in vitec.records("person" if category == "contact" else "company"):
+            yield Cell("vitec", category, row["id"], field), str(here(row) or "")
+        for row in propstreet.records(category):
+            yield Cell("propstreet", category, str(row["id"]), field), str(there(row) or "")
 
 
 def references(propstreet: PropstreetTwin) -> Iterator[tuple[str, str, str]]:
@@ -334,7 +383,7 @@ def plain(field: str, value: object) -> str:
     """The class of a value in the form in which cells hold it; a set or None as text."""
     if isinstance(value, list | tuple):
         return ",".join(sorted(value))
-    text = str(value or "").strip()
+    text = " ".join(str(value or "").split())
     if not text:
         return "SE" if field == "country" else ""
     match field:

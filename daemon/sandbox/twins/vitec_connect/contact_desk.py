@@ -14,6 +14,7 @@ from daemon.sandbox.twins.vitec_connect.contacts import (
     Kind,
     crm_form,
     flatten,
+    own_forms,
     without_blanks,
 )
 from daemon.sandbox.twins.vitec_connect.office import UNKNOWN_CONTACT, Change, CustomField, Office
@@ -258,15 +259,18 @@ class ContactDesk(Office):
     def _create(self, kind: Kind, fields: Mapping[str, Any], categories: list[str]) -> Change:
         now = self.now()
         contact = Contact(self.new_id("ADR"), kind, now, now, categories=categories)
-        contact.fields = without_blanks(dict(SHAPES[kind].defaults) | dict(fields))
+        contact.fields = without_blanks(dict(SHAPES[kind].defaults) | self._as_kept(fields))
         self.contacts[contact.id] = contact
         return Change(CATEGORY_OF_KIND[kind], contact.id, None, self._content(contact), changed=True)
 
     def _put(self, contact: Contact, fields: Mapping[str, Any], categories: list[str]) -> Change:
-        before, wanted = self._content(contact), without_blanks(contact.fields | dict(fields))
+        before, wanted = self._content(contact), without_blanks(contact.fields | self._as_kept(fields))
         changed = wanted != contact.fields or categories != contact.categories
         contact.fields, contact.categories = wanted, list(categories)
         return Change(CATEGORY_OF_KIND[contact.kind], contact.id, before, self._content(contact), changed)
+
+    def _as_kept(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return own_forms(fields) if self.switches.forms == "own" else dict(fields)
 
     def _drop(self, contact_id: str) -> Change:
         contact = self.contacts.pop(contact_id)

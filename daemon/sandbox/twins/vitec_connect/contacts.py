@@ -179,6 +179,25 @@ def without_blanks(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def own_forms(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts as a system keeps them that has its own mind about spelling."""
+    return {
+        path: _own_form(path, value) if isinstance(value, str) else value for path, value in fields.items()
+    }
+
+
+def _own_form(path: str, text: str) -> str:
+    text = " ".join(text.split())
+    match path.partition(".")[0]:
+        case "telephone" if (number := dialled(text)).startswith("46"):
+            return f"0{number[2:4]}-{number[4:]}"
+        case "email":
+            return text.lower()
+        case "homePage":
+            return re.sub(r"^https?://|/$", "", text)
+    return text
+
+
 def crm_form(
     contact: Contact, customer_id: str, catalogue: Mapping[str, Category], switches: Switches
 ) -> dict[str, Any]:

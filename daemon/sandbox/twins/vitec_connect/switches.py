@@ -68,3 +68,6 @@ class Switches:
     )
     vs39: Literal["empty", "SE"] = "empty"  # countryCode that was never set, as read back
     vs40: Literal["digits", "exact"] = "digits"  # how GetContactsWithPhonenumber compares
+    forms: Literal["as_typed", "own"] = (
+        "as_typed"  # own: blanks squeezed, numbers in national form, e-mails in small letters, no http://
+    )
