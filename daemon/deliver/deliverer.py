@@ -12,27 +12,17 @@ from typing import Final
 
 import msgspec
 
-from daemon.deliver.target import Landed, Met, Moved, Stuck, Target, Write, link_of
+from daemon.deliver.target import Landed, Met, Moved, Target, Write, link_of
 from daemon.domain import retry
 from daemon.domain.errors import (
     AccessDenied,
     DatabaseUnreachable,
-    Duplicate,
-    NotFound,
-    NotWritable,
-    RateLimited,
-    Rejected,
-    Retryable,
-    Stale,
-    UnknownOutcome,
     VendorError,
     WrongExpectedVersion,
 )
 from daemon.domain.events import (
     CommandAttempted,
-    CommandDeadLettered,
     CommandFailed,
-    CommandHeld,
     CommandSucceeded,
     CommandSuperseded,
     CommandUnknown,
@@ -40,6 +30,7 @@ from daemon.domain.events import (
 )
 from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_stream, parse_record_stream
 from daemon.mappings import lens
+from daemon.policies.failing import Stuck, Tried, failed, held_of
 from daemon.policies.linking import MET_BY_CONTENT, counterparts, far_keys
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
@@ -54,9 +45,6 @@ from projections.entity import Entity, Pending
 AT_ONCE: Final = 16
 
 COUNTERPART: Final = "a counterpart appeared"
-
-STALE: Final = 3
-"""So many answers of 409 in a row, each after a fresh read, are no race: another record has what we write."""
 
 LOOKED_FOR: Final = MET_BY_CONTENT | {"property"}
 """Categories in which a create waits until the whole target was seen: nothing at the vendor refuses a second one."""
@@ -323,7 +311,18 @@ class Deliverer(Processor):
         try:
             landed = await target.write(self.at, entity, pending, write)
         except VendorError as error:
-            outcome = [self._failure(entity, command.target, pending, attempted.attempt, error)]
+            if isinstance(error, AccessDenied):
+                self._close(command.target)
+            tried = Tried(
+                entity,
+                command.target,
+                pending,
+                attempted.attempt,
+                self.at.clock(),
+                self.at.chance.random(),
+                target.closed_for,
+            )
+            outcome = [failed(tried, error)]
         except Exception as error:  # whatever broke, the write may have left: never forget it
             self._log.exception("deliver.lost_sight")
             outcome = [CommandUnknown(pending.command, type(error).__name__, self._later(attempted.attempt))]
@@ -340,48 +339,11 @@ class Deliverer(Processor):
             state=type(outcome[-1]).__name__,
         )
 
-    def _failure(
-        self, entity: Entity, target: str, pending: Pending, attempt: int, error: VendorError
-    ) -> Decision:
-        """What a failed write means: try again, look again, decide again, or give up."""
-        name, command = type(error).__name__, pending.command
-        match error:
-            case UnknownOutcome():  # what is never repeated need not wait before it is held
-                return CommandUnknown(command, name, self._later(attempt) if entity.lead is None else None)
-            case RateLimited(retry_after=after):
-                at = retry.retry_at(self.at.clock(), 1, self.at.chance.random(), after)
-                return CommandFailed(command, name, error.status, at)
-            case AccessDenied():
-                return CommandFailed(command, name, error.status, self._close(target))
-            case Duplicate() | NotFound() if entity.lead is not None:
-                return CommandDeadLettered(command, error.reason or name, error.status)
-            case Retryable() | Duplicate() if (at := self._later(attempt)) is not None:
-                return CommandFailed(command, name, error.status, at)
-            case NotFound() if pending.record is None and (at := self._later(attempt)) is not None:
-                return CommandFailed(
-                    command, name, error.status, at
-                )  # what it joins is not there, or not yet
-            case Stale(status=409) if attempt > STALE:
-                return CommandDeadLettered(command, error.reason or "Conflict", error.status)
-            case Stale() | NotFound() if pending.record is not None:
-                return CommandFailed(command, name, error.status, read_again=True)
-            case NotWritable():
-                stuck = Stuck("not_writable", "the vendor has no call for this")
-                return held_of(entity, target, pending, stuck)
-            case Rejected() if (
-                entity.lead is None and pending.want.keys() <= lens(target, entity.category).probed
-            ):
-                stuck = Stuck("not_writable", f"{target} refuses it; change it there by hand")
-                return held_of(entity, target, pending, stuck)
-            case Rejected(reason=reason):
-                return CommandDeadLettered(command, reason or name, error.status)
-        return CommandDeadLettered(command, name, error.status)
-
-    def _close(self, target: str) -> datetime:
-        """A vendor refuses us: nothing more is sent to it until the time returned."""
-        self._log.warning("deliver.closed", target=target, seconds=self._targets[target].closed_for)
-        self._closed[target] = self.at.clock() + timedelta(seconds=self._targets[target].closed_for)
-        return self._closed[target]
+    def _close(self, target: str) -> None:
+        """A vendor refuses us: nothing more is sent to it for a while."""
+        seconds = self._targets[target].closed_for
+        self._log.warning("deliver.closed", target=target, seconds=seconds)
+        self._closed[target] = self.at.clock() + timedelta(seconds=seconds)
 
     def _later(self, attempt: int) -> datetime | None:
         return retry.retry_at(self.at.clock(), max(attempt, 1), self.at.chance.random())
@@ -395,21 +357,6 @@ class Deliverer(Processor):
                 return
             except DatabaseUnreachable:
                 await asyncio.sleep(0.5)
-
-
-def held_of(entity: Entity, target: str, pending: Pending, stuck: Stuck) -> CommandHeld:
-    """A command that must not go out, held with all that it would have written, or with the one field in its way."""
-    want = pending.want if stuck.field is None else {stuck.field: pending.want[stuck.field]}
-    return CommandHeld(
-        pending.command,
-        entity.id,
-        entity.category,
-        target,
-        pending.record,
-        want,
-        stuck.reason,
-        stuck.detail,
-    )
 
 
 def _own(entity: Entity) -> dict[str, int]:

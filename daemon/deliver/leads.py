@@ -1,9 +1,10 @@
 """Sending a lead on to Vitec: once, by the call that is its own."""
 
-from daemon.deliver.target import Landed, Stuck, Write
+from daemon.deliver.target import Landed, Write
 from daemon.domain.events import reading_of
 from daemon.mappings.leads import Call, Unsendable, call_of
 from daemon.mappings.lens import Patch
+from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage import log
 from daemon.vendors.vitec_connect.client import VitecConnectClient

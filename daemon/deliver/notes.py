@@ -8,13 +8,14 @@ from typing import Protocol
 
 import msgspec
 
-from daemon.deliver.target import Landed, Met, Stuck, link_of, read_of
+from daemon.deliver.target import Landed, Met, link_of, read_of
 from daemon.domain.errors import UnknownOutcome, VendorError
 from daemon.domain.events import Reading
 from daemon.domain.streams import PROPSTREET, VITEC, Vendor
 from daemon.mappings import lens
 from daemon.mappings import propstreet_note as at_propstreet
 from daemon.mappings import vitec_note as at_vitec
+from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage import views
 from daemon.vendors.propstreet.client import PropstreetClient

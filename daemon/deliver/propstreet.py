@@ -9,7 +9,6 @@ from daemon.deliver.target import (
     Landed,
     Met,
     Moved,
-    Stuck,
     Write,
     link_of,
     read_of,
@@ -22,6 +21,7 @@ from daemon.domain.events import CommandHeld, Decision, Reading, RecordRemoved, 
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.mappings import lens
 from daemon.mappings.lens import REFERENCE, REMOVED, Patch
+from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage import log
 from daemon.storage.appender import Item

@@ -10,6 +10,7 @@ from daemon.domain.streams import record_stream
 from daemon.mappings import lens
 from daemon.mappings.lens import Patch
 from daemon.mappings.privacy import without_national_ids
+from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage.appender import Item
 from daemon.storage.log import Read
@@ -34,17 +35,6 @@ class Met(msgspec.Struct, frozen=True):
 
     reason: str
     items: tuple[Item, ...] = ()
-
-
-class Stuck(msgspec.Struct, frozen=True):
-    """It must not be sent, or not again: the operator is shown why, and what to do.
-
-    With a `field` it is about that one alone, and the others are decided anew.
-    """
-
-    reason: str
-    detail: str
-    field: str | None = None
 
 
 class Landed(msgspec.Struct, frozen=True):

@@ -15,7 +15,6 @@ from daemon.deliver.target import (
     Landed,
     Met,
     Moved,
-    Stuck,
     Write,
     link_of,
     read_of,
@@ -37,6 +36,7 @@ from daemon.domain.streams import PROPSTREET, VITEC, record_stream, relation_id
 from daemon.mappings import lens
 from daemon.mappings.vitec_relation import relations_in
 from daemon.policies.deciding import MATCHED
+from daemon.policies.failing import Stuck
 from daemon.policies.syncing import replaceable
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working

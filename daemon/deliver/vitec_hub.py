@@ -1,7 +1,8 @@
 """Writing to Vitec Next (Hub): there is no call for it. What would be sent is held, and never reported as done."""
 
-from daemon.deliver.target import Landed, Met, Moved, Stuck, Write
+from daemon.deliver.target import Landed, Met, Moved, Write
 from daemon.domain.errors import NotWritable
+from daemon.policies.failing import Stuck
 from daemon.processor import ONCE_A_DAY, Tenant
 from projections.entity import Entity, Pending
 

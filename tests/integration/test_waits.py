@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from daemon.deliver import Deliverer
-from daemon.deliver.target import Landed, Write
+from daemon.deliver.target import Landed, Met, Write
 from daemon.domain.errors import DatabaseUnreachable, UnknownOutcome
 from daemon.domain.events import (
     NOTIFIED,
@@ -184,7 +185,7 @@ class Desk:
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write:
         return Write(Patch({}))
 
-    async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> None:
+    async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | None:
         return None
 
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
@@ -205,6 +206,13 @@ async def deliver(tenant: Tenant, deliverer: Deliverer) -> None:
     await deliverer.tick()
     await deliverer.finish()
     await fold(tenant)
+
+
+async def tenant_rests(tenant: Tenant, deliverer: Deliverer) -> None:
+    """An hour later, when every pause after a failure is over."""
+    now = tenant.clock
+    tenant.clock = lambda: now() + timedelta(hours=1)
+    await deliver(tenant, deliverer)
 
 
 async def waiting(tenant: Tenant) -> CommandRow:
@@ -260,6 +268,77 @@ async def test_an_attempt_of_which_nobody_can_say_whether_it_is_in_the_log_was_n
     await react(tenant, reactor)
     await deliver(tenant, Deliverer(tenant, {PROPSTREET: desk}))
     assert desk.sent == 1
+
+
+class Slow(Desk):
+    """While it is looked at, somebody enters the very person who is to be made there."""
+
+    def __init__(self, somebody: NewEvent) -> None:
+        super().__init__()
+        self.somebody = somebody
+
+    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write:
+        await tell(at, self.somebody)
+        return Write(Patch({}))
+
+
+MAIL = "anna@example.no"
+HER_AT_VITEC = {"email": {"emailAddress": MAIL}}
+
+
+async def creating(tenant: Tenant, reactor: Reactor) -> str:
+    """A contact of Vitec's that is to be made at Propstreet, which was seen and does not have it."""
+    await polled(tenant)
+    await settle(tenant, reactor)
+    await tell(tenant, at_vitec("V1", **HER_AT_VITEC))
+    await settle(tenant, reactor)
+    await polled(tenant)
+    return name_of(VITEC, "V1")
+
+
+async def test_who_appears_while_we_look_is_linked_and_not_made_a_second_time(
+    tenant: Tenant, reactor: Reactor, database: str
+) -> None:
+    anna = await creating(tenant, reactor)
+    desk = Slow(at_propstreet("7", email=MAIL))
+    deliverer = Deliverer(tenant, {PROPSTREET: desk})
+    await deliver(tenant, deliverer)
+    assert desk.sent == 0
+    await settle(tenant, reactor)
+    decided = await told(database, anna)
+    assert decided[decided.index("CommandSuperseded") :][:2] == ["CommandSuperseded", "RecordsLinked"]
+
+
+class Finding(Desk):
+    """The answer to a create is lost; the record is there when it is looked for."""
+
+    async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met:
+        payload = encode(msgspec.json.decode(PROPSTREET_NOW) | {"id": "7", "email": MAIL})
+        found = read(record_stream("contact", PROPSTREET, "7"), payload, at.appender.head, origin=PROPSTREET)
+        return Met("the record exists", (found,))
+
+
+@pytest.mark.parametrize("stranger", [False, True], ids=["nobody's", "linked meanwhile"])
+async def test_the_record_of_a_lost_create_is_ours_unless_somebody_linked_it(
+    tenant: Tenant, reactor: Reactor, database: str, stranger: bool
+) -> None:
+    anna = await creating(tenant, reactor)
+    desk = Finding()
+    deliverer = Deliverer(tenant, {PROPSTREET: desk})
+    tenant.chance = random.Random(1)
+    await deliver(tenant, deliverer)
+    assert (await told(database, anna))[-1] == "CommandUnknown"
+    if stranger:
+        other = name_of(VITEC, "V2")
+        link = ours(other, RecordsLinked(other, "V2", "7", "operator"))
+        await tell(tenant, at_vitec("V2", firstName="Bea"), at_propstreet("7", email=MAIL), link)
+    await polled(tenant)
+    await tenant_rests(tenant, deliverer)
+    assert desk.sent == 1
+    ended = (await told(database, anna))[-2:]
+    assert ended == (
+        ["CommandUnknown", "CommandSuperseded"] if stranger else ["RecordsLinked", "CommandSucceeded"]
+    )
 
 
 async def test_what_a_brake_holds_stays_held_while_its_category_is_switched_off(

@@ -13,7 +13,7 @@ import msgspec
 from daemon import react
 from daemon.deliver import deliverer
 from daemon.deliver.propstreet import PropstreetTarget
-from daemon.deliver.target import Met, Moved, Stuck, Write, values
+from daemon.deliver.target import Met, Moved, Write, values
 from daemon.deliver.vitec_connect import VitecConnectTarget
 from daemon.domain.events import Half, RecordsUnlinked
 from daemon.domain.streams import VITEC, derived_id, other
@@ -21,6 +21,7 @@ from daemon.incarnation import Keeper
 from daemon.mappings import lens
 from daemon.mappings.lens import Lens
 from daemon.policies import linking, syncing
+from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage import log
 from daemon.vendors.propstreet.client import PropstreetClient

@@ -3,7 +3,8 @@
 agreement: both vendors hold the same in every shared field, or the daemon shows why not. lost: every value that a
 person typed lives on in a present value's descent, or stands in a conflict, or fell into Vitec's window. doubled: no
 second record for one entity, no lead, note or interest twice. deleted: nothing is gone that nobody removed. invented:
-the daemon never writes what nobody had. respelled: nor the same in other letters. restored: what an operator brought back stays. The log's own stand in `logbook`.
+the daemon never writes what nobody had. reverted: no edit loses to what it was made of. respelled: nor to the same in
+other letters. restored: what an operator brought back stays. The log's own stand in `logbook`.
 """
 
 from collections import Counter
@@ -383,8 +384,8 @@ def respelled(bench: Bench) -> Iterator[Violation]:
     """
     truth = bench.truth
     for each in truth.respelled:
-        told = any(c.field == each.cell.field and c.loser_value == each.before for _, c in bench.conflicts)
-        if not told and not truth.falls_in_window(each.cell, each.since, each.at):
+        shown = any(c.field == each.cell.field and c.loser_value == each.before for _, c in bench.conflicts)
+        if not shown and not truth.falls_in_window(each.cell, each.since, each.at):
             told = f"{each.before!r} became {each.after!r} at {each.at:.3f}"
             yield Violation("respelled", named(each.cell), told, bench.positions(each.cell[:3]))
 

@@ -313,11 +313,11 @@ def contents(vitec: VitecConnectTwin, propstreet: PropstreetTwin) -> Iterator[tu
 
 def spellings(vitec: VitecConnectTwin, propstreet: PropstreetTwin) -> Iterator[tuple[Cell, str]]:
     """How every field of `SPELLED` is spelled now at both vendors."""
-    for (category, field), (here, there) in SPELLED.items():
+    for (category, name), (here, there) in SPELLED.items():
         for row in vitec.records("person" if category == "contact" else "company"):
-            yield Cell("vitec", category, row["id"], field), str(here(row) or "")
+            yield Cell("vitec", category, row["id"], name), str(here(row) or "")
         for row in propstreet.records(category):
-            yield Cell("propstreet", category, str(row["id"]), field), str(there(row) or "")
+            yield Cell("propstreet", category, str(row["id"]), name), str(there(row) or "")
 
 
 def references(propstreet: PropstreetTwin) -> Iterator[tuple[str, str, str]]:

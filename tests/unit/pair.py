@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from daemon.deliver.deliverer import held_of
-from daemon.deliver.target import Met, Stuck, ready
+from daemon.deliver.target import Met, ready
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
     LOG_RESTORED,
@@ -57,6 +56,7 @@ from daemon.mappings import lens
 from daemon.mappings.lens import REFERENCE, REMOVED, Options, Patch
 from daemon.policies.brakes import Brakes, Vanished, standing, weigh
 from daemon.policies.deciding import decide
+from daemon.policies.failing import Stuck, held_of
 from daemon.policies.linking import JOINING, abroad, far_keys
 from daemon.policies.merging import heir_of, passed_on
 from daemon.policies.operating import Said, Word

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.deliver.deliverer import held_of
+from daemon.deliver.propstreet import PropstreetTarget
 from daemon.deliver.target import Moved, Write
 from daemon.deliver.vitec_connect import VitecConnectTarget
-from daemon.domain.errors import Retryable, UnknownOutcome
+from daemon.domain.errors import NotFound, Retryable, UnknownOutcome
 from daemon.domain.events import CommandIssued, Want
 from daemon.domain.streams import PROPSTREET, VITEC, relation_id
 from daemon.mappings.lens import REMOVED
+from daemon.policies.failing import held_of
 from tests.unit.desks import OBJ
 from tests.unit.pair import ADR, ANNA, OPTIONS, SYNC, Pair, linked
 from tests.unit.test_deleting import RELATION, gone_at_vitec, only_row, prospect
@@ -257,3 +258,60 @@ def test_a_removal_that_is_on_its_way_is_not_decided_again() -> None:
     [command] = [p.command for p in pair.entity.pending.values() if REMOVED in p.want]
     pair.decide()
     assert [p.command for p in pair.entity.pending.values()] == [command]
+
+
+class Prospects:
+    """A Propstreet that holds one prospect, or none."""
+
+    def __init__(self, payload: bytes | None) -> None:
+        self.payload = payload
+
+    async def read(self, *_: str, **__: object) -> bytes:
+        if self.payload is None:
+            raise NotFound("gone", status=404)
+        return self.payload
+
+
+async def before_removal(pair: Pair, payload: bytes | None) -> Any:
+    """What the deliverer finds right before it takes the prospect off its list."""
+    target = PropstreetTarget(Prospects(payload))  # type: ignore[arg-type]  # as much of a client as is asked
+    return await target.look(tenant(), pair.entity, pair.entity.pending[PROPSTREET])
+
+
+async def test_a_prospect_that_was_edited_is_not_taken_off_its_list_without_a_second_thought() -> None:
+    """The call for it takes no condition, so the record is read right before it."""
+    pair = prospect()
+    gone_at_vitec(pair)
+    pair.decide()
+    row = only_row(pair)
+    assert isinstance(await before_removal(pair, pair.propstreet.payload(row.id)), Write)
+    assert isinstance(await before_removal(pair, None), Write), "it is off the list already"
+    pair.propstreet.edit(row.id, classification="bidder")
+    found = await before_removal(pair, pair.propstreet.payload(row.id))
+    assert isinstance(found, Moved)
+    assert [getattr(item, "always", None) for item in found.items] == [True], "the reactor must hear of it"
+
+
+def test_a_note_that_a_poll_shows_before_our_answer_arrives_is_not_copied_back() -> None:
+    pair = Pair(
+        "note",
+        beside=("contact",),
+        sync=msgspec.structs.replace(SYNC, note="activity"),
+        options=msgspec.structs.replace(OPTIONS, note="activity"),
+    )
+    her = ANNA | {"strategy": None}
+    pair.desk(VITEC, "contact").add(**her)
+    pair.desk(PROPSTREET, "contact").add(reference=ADR, **her)
+    pair.sync_up()
+    note = pair.vitec.add(text="Ring på fredag", parts={"contact": ADR})
+    pair.read()
+    pair.decide()
+    writing = pair.attempt(PROPSTREET, pair.entity_of(VITEC, note))
+    assert writing is not None
+    writing.leave()
+    pair.read(PROPSTREET)
+    plan = pair.plan(pair.entity_of(PROPSTREET, writing.record))
+    assert (plan.events, plan.wait_for) == ((), (writing.entity.id,))
+    writing.succeed()
+    assert pair.sync_up() == 0
+    assert (len(pair.vitec.rows), len(pair.propstreet.rows)) == (1, 1)

@@ -1,0 +1,110 @@
+"""What follows from a write that failed, or that must not go out: try again, look, decide anew, give up, or hold."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from daemon.domain import retry
+from daemon.domain.errors import (
+    AccessDenied,
+    Duplicate,
+    NotFound,
+    NotWritable,
+    RateLimited,
+    Rejected,
+    Retryable,
+    Stale,
+    UnknownOutcome,
+    VendorError,
+)
+from daemon.domain.events import CommandDeadLettered, CommandFailed, CommandHeld, CommandUnknown, Decision
+from daemon.mappings import lens
+from projections.entity import Entity, Pending
+
+STALE: Final = 3
+"""So many answers of 409 in a row, each after a fresh read, are no race: another record has what we write."""
+
+
+class Stuck(msgspec.Struct, frozen=True):
+    """It must not be sent, or not again: the operator is shown why, and what to do.
+
+    With a `field` it is about that one alone, and the others are decided anew.
+    """
+
+    reason: str
+    detail: str
+    field: str | None = None
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """A write that was attempted, for the how manieth time; it failed at `now`, and `jitter` in [0, 1) spreads the
+    next. A vendor that refused us is asked again after `closed_for` seconds."""
+
+    entity: Entity
+    target: str
+    pending: Pending
+    attempt: int
+    now: datetime
+    jitter: float
+    closed_for: float
+
+    @property
+    def later(self) -> datetime | None:
+        """When it is tried again; None when it is time to give up."""
+        return retry.retry_at(self.now, max(self.attempt, 1), self.jitter)
+
+
+def failed(tried: Tried, error: VendorError) -> Decision:
+    """What becomes of the command."""
+    entity, pending, later = tried.entity, tried.pending, tried.later
+    name, command = type(error).__name__, pending.command
+    match error:
+        case UnknownOutcome():  # what is never repeated need not wait before it is held
+            return CommandUnknown(command, name, later if entity.lead is None else None)
+        case RateLimited(retry_after=after):
+            return CommandFailed(
+                command, name, error.status, retry.retry_at(tried.now, 1, tried.jitter, after)
+            )
+        case AccessDenied():
+            again = tried.now + timedelta(seconds=tried.closed_for)
+            return CommandFailed(command, name, error.status, again)
+        case Duplicate() | NotFound() if entity.lead is not None:
+            return CommandDeadLettered(command, error.reason or name, error.status)
+        case Retryable() | Duplicate() if later is not None:
+            return CommandFailed(command, name, error.status, later)
+        case NotFound() if (
+            pending.record is None and later is not None
+        ):  # what it joins is not there, or not yet
+            return CommandFailed(command, name, error.status, later)
+        case Stale(status=409) if tried.attempt > STALE:
+            return CommandDeadLettered(command, error.reason or "Conflict", error.status)
+        case Stale() | NotFound() if pending.record is not None:
+            return CommandFailed(command, name, error.status, read_again=True)
+        case NotWritable():
+            return held_of(
+                entity, tried.target, pending, Stuck("not_writable", "the vendor has no call for this")
+            )
+        case Rejected() if (
+            entity.lead is None and pending.want.keys() <= lens(tried.target, entity.category).probed
+        ):
+            stuck = Stuck("not_writable", f"{tried.target} refuses it; change it there by hand")
+            return held_of(entity, tried.target, pending, stuck)
+        case Rejected(reason=reason):
+            return CommandDeadLettered(command, reason or name, error.status)
+    return CommandDeadLettered(command, name, error.status)
+
+
+def held_of(entity: Entity, target: str, pending: Pending, stuck: Stuck) -> CommandHeld:
+    """A command that must not go out, held with all that it would have written, or with the one field in its way."""
+    want = pending.want if stuck.field is None else {stuck.field: pending.want[stuck.field]}
+    return CommandHeld(
+        pending.command,
+        entity.id,
+        entity.category,
+        target,
+        pending.record,
+        want,
+        stuck.reason,
+        stuck.detail,
+    )
