@@ -15,6 +15,7 @@ from tests.simulation.steps import (
     Category,
     Create,
     Edit,
+    Faults,
     Knobs,
     Lead,
     Merge,
@@ -148,6 +149,15 @@ class Scenes:
         who, field, first = self._someone(category), self.chance.choice(fields), self._vendor()
         for vendor, at in ((first, 0.0), (_other(first), self.soon())):
             yield self._edit(vendor, who, field, self.value(field), at, category)
+
+    def late(self) -> Iterator[Edit | Faults]:
+        """One field is typed again and again while calls to Vitec crawl: what was given up lands after all."""
+        who, field, at, chance = self._someone(), self.chance.choice(OF_CONTACT), 1.0, self.chance
+        for _ in range(chance.randint(2, 5)):
+            vendor: Vendor = "vitec" if chance.random() < 0.2 else "propstreet"
+            yield self._edit(vendor, who, field, self.value(field), round(at, 3))
+            at += chance.uniform(2, 60)
+        yield Faults("vitec", round(at + 30, 1), {"crawling": chance.choice((0.2, 0.5))}, at=0.0)
 
     def _return(self) -> Scene:
         """A to B and back to A at one side."""

@@ -81,6 +81,8 @@ def tell(seed: int, theme: str | None = None) -> Story:
         steps.append(OperatorRestores(at=round(last + chance.uniform(30, 90), 3)))
     if knobs.mode == "observe":
         steps.append(GoLive(at=round(chance.uniform(0.3, 1.1) * last, 3)))
+    if not quiet and chance.random() < 0.2:
+        steps += (structs.replace(step, at=round(last + 10 + step.at, 3)) for step in scenes.late())
     return Story(seed, knobs, population, tuple(sorted(steps, key=lambda step: step.at)))
 
 
