@@ -29,6 +29,7 @@ class EntityRow(msgspec.Struct, frozen=True):
 class RecordRow(msgspec.Struct, frozen=True):
     """Where a vendor's record belongs; `need` is the event after which it must be read again.
 
+    What is read while a write of ours is under way proves nothing: then there is no need until its outcome.
     `gone` is the event that removed it, while nothing followed from that; `batch` the held batch that changed it.
     """
 
@@ -87,7 +88,7 @@ def record_rows(tenant: str, entity: Entity) -> list[RecordRow]:
             side.record,
             entity.id,
             side.kind,
-            side.need,
+            None if side.flying() else side.need,
             side.parts,
             undecided(entity, vendor),
             side.batch,

@@ -75,7 +75,10 @@ class Head(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Attempt(msgspec.Struct, omit_defaults=True):
-    """A write that left. flying: no outcome yet; open: the outcome is unknown; recent: a later read settled it."""
+    """A write that left. flying: no outcome yet; open: the outcome is unknown; recent: a later read settled it.
+
+    An open one that was `taken` is known to have been carried out: the next read shows what the vendor made of it.
+    """
 
     command: str
     position: int
@@ -85,6 +88,7 @@ class Attempt(msgspec.Struct, omit_defaults=True):
     state: Literal["flying", "open", "recent"] = "flying"
     unknown: int = 0
     unknown_at: datetime | None = None
+    taken: bool = False
     doubted: list[str] = []
 
 
@@ -145,6 +149,10 @@ class Side(msgspec.Struct, omit_defaults=True):
     def ask(self, position: int) -> None:
         """The record must be read, by a read that begins after this event; never after an earlier one only."""
         self.need = max(self.need or 0, position)
+
+    def flying(self) -> bool:
+        """A write to this record is in flight."""
+        return any(attempt.state == "flying" for attempt in self.attempts)
 
     def busy(self) -> bool:
         """A write to this record is in flight or its outcome is unknown."""

@@ -395,7 +395,7 @@ class Entities:
                 self._fail(event, entity, decision)
             case CommandUnknown():
                 outbox.count_failure(entity, decision.command, event.recorded_at)
-                outbox.lose(entity, decision.command, event.position, event.recorded_at)
+                outbox.lose(entity, decision, event.position, event.recorded_at)
             case CommandDeadLettered():
                 outbox.block_pending(entity, decision.command)
                 self._give_up(entity, decision.command)

@@ -71,6 +71,10 @@ def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
     if o.started is not None and _read_overlaps(side, o, o.started):
         side.ask(o.position)
         return
+    taken = next((a for a in side.attempts if a.state == "open" and a.taken), None)
+    if o.started is not None and taken is not None:
+        _succeed(entity, side, o, taken, rules)
+        return
     _accept(entity, side, o, rules, skip=())
     if o.started is not None:
         _settle(side, o)
@@ -168,16 +172,15 @@ def _ours(
 ) -> None:
     """The field holds what an attempt of unknown outcome wrote: our own write, or a person who typed the same."""
     want = attempt.want[field]
-    entity.base[field] = base_of(
-        rules.vendor, Half(value, position), Half(want.source_value, want.source_position)
-    )
+    here = _half_after(field, attempt, value, position, rules)
+    entity.base[field] = base_of(rules.vendor, here, Half(want.source_value, want.source_position))
     side.shadow[field] = Shadow(value, want.since, position)
     side.doubt[field] = position
     overrides.land(entity, rules.vendor, field, want, rules.same)
 
 
 def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules: Rules) -> None:
-    """Fold the content that followed our write: its answer, or our read-back."""
+    """Fold the content that followed our write: its answer, our read-back, or the first read after it was taken."""
     time = _since(side, o)
     recent = [a for a in side.attempts if a is not attempt and _is_recent(a, o)]
     for field, want in attempt.want.items():
@@ -249,6 +252,7 @@ def lose_track(entity: Entity, position: int, at: datetime) -> None:
         entity.lead = msgspec.structs.replace(entity.lead, restored=True)
     for side in entity.sides.values():
         for attempt in side.attempts:
+            attempt.taken = False
             if attempt.state == "flying":
                 lose_sight(side, attempt, position, at)
         side.restored = position

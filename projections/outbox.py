@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.domain.events import CommandAttempted, CommandDiscarded, CommandHeld, Half
+from daemon.domain.events import CommandAttempted, CommandDiscarded, CommandHeld, CommandUnknown, Half
 from daemon.domain.streams import Vendor, other
 from projections.entity import Attempt, Blocked, Entity, Failure, base_of
 from projections.merge import lose_sight
@@ -116,14 +116,16 @@ def forget(entity: Entity, command: str) -> None:
         del entity.creating[target]
 
 
-def lose(entity: Entity, command: str, position: int, at: datetime) -> None:
+def lose(entity: Entity, unknown: CommandUnknown, position: int, at: datetime) -> None:
     """The outcome is unknown. An update is settled by the next read; a create by looking for the record first."""
+    command = unknown.command
     for attempt in entity.creating.values():
         if attempt.command == command:
             attempt.state, attempt.unknown, attempt.unknown_at = "open", position, at
     for side in entity.sides.values():
         for attempt in side.attempts:
             if attempt.command == command and attempt.state == "flying":
+                attempt.taken = unknown.taken
                 lose_sight(side, attempt, position, at)
     target = target_of(entity, command)
     if target is not None:

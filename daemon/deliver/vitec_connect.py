@@ -27,6 +27,7 @@ from daemon.domain.errors import (
     NotWritable,
     Rejected,
     Retryable,
+    TakenUnseen,
     UnknownOutcome,
     VendorError,
 )
@@ -235,7 +236,7 @@ class VitecConnectTarget:
             payload, _ = await self._read(at, entity.category, record, kind, parts)
             return kind, payload
         except VendorError as error:
-            raise UnknownOutcome("written, and not read back", status=error.status) from error
+            raise TakenUnseen("written, and not read back", status=error.status) from error
 
     async def _refuse_a_linked_one(self, at: Tenant, category: str, record: str) -> None:
         """Vitec's own duplicate check may answer with somebody who is linked already (D2)."""

@@ -83,6 +83,10 @@ class UnknownOutcome(VendorError):
     """A write left, and no answer came (time-out, broken connection, unreadable answer, 5xx): look before repeating."""
 
 
+class TakenUnseen(UnknownOutcome):
+    """The vendor took the write; what it then holds could not be read: the next read tells what was typed since."""
+
+
 class Rejected(VendorError):
     """The vendor refused for good (a 4xx). `reason` holds the names of the refused fields, never their values."""
 

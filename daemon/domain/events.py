@@ -246,11 +246,12 @@ class CommandFailed(Decision, frozen=True):
 
 
 class CommandUnknown(Decision, frozen=True):
-    """Nobody knows whether the write happened: look before writing again."""
+    """Nobody knows whether the write happened, or `taken`: what the record then held. Look before writing again."""
 
     command: str
     reason: str
     retry_at: datetime | None = None
+    taken: bool = False
 
 
 class CommandSuperseded(Decision, frozen=True):

@@ -15,6 +15,7 @@ from daemon.domain.errors import (
     Rejected,
     Retryable,
     Stale,
+    TakenUnseen,
     UnknownOutcome,
     VendorError,
 )
@@ -61,7 +62,8 @@ def failed(tried: Tried, error: VendorError) -> Decision:
     name, command = type(error).__name__, pending.command
     match error:
         case UnknownOutcome():  # what is never repeated need not wait before it is held
-            return CommandUnknown(command, name, later if entity.lead is None else None)
+            taken = isinstance(error, TakenUnseen)
+            return CommandUnknown(command, name, later if entity.lead is None else None, taken)
         case RateLimited(retry_after=after):
             return CommandFailed(
                 command, name, error.status, retry.retry_at(tried.now, 1, tried.jitter, after)

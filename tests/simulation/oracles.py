@@ -365,10 +365,17 @@ def invented(bench: Bench) -> Iterator[Violation]:
 
 
 def reverted(bench: Bench) -> Iterator[Violation]:
-    """Edits that lost to the very value that they replaced: whatever is on record, there was no conflict."""
+    """Edits that lost to the very value that they replaced: whatever is on record, there was no conflict.
+
+    A write that was on its way before the edit is none: it lands late, and is put right. Where an answer was lost, and
+    the value was never seen there before somebody typed over it, nobody can tell.
+    """
     for each in bench.lineage.reverted:
-        by = each.by
-        if any(bench.truth.in_window(v, by) for v in each.lost) or bench.is_restored(by) or bench.forgetful:
+        by, write = each.by, bench.truth.write_of(each.by)
+        there = bench.truth.version(by.replaced) if by.replaced is not None else by
+        late = write is not None and there.at > write.sent
+        unseen = not any(value == by.value and at < by.at for at, value in bench.observed.get(by.cell, ()))
+        if late or unseen or bench.is_restored(by) or bench.forgetful:
             continue
         story = "; ".join(
             f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(by.cell)

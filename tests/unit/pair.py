@@ -196,9 +196,9 @@ class Writing:
             command = str(derived_id("ignored", self.pending.command))
             yield self._held(command, want, "not_writable", "Propstreet took it and did not change it")
 
-    def lose(self) -> None:
-        """No answer came, or the daemon died: the outcome is unknown."""
-        self._end(CommandUnknown(self.pending.command, "UnknownOutcome"))
+    def lose(self, *, taken: bool = False) -> None:
+        """No answer came, or the daemon died: the outcome is unknown; or it was `taken`, and not read back."""
+        self._end(CommandUnknown(self.pending.command, "UnknownOutcome", taken=taken))
 
     def fail(self, *, read_again: bool = False, retry_at: datetime | None = None) -> None:
         """It certainly did not happen: 412, or something that passes."""
