@@ -122,6 +122,7 @@ def lose(entity: Entity, unknown: CommandUnknown, position: int, at: datetime) -
     for attempt in entity.creating.values():
         if attempt.command == command:
             attempt.state, attempt.unknown, attempt.unknown_at = "open", position, at
+            attempt.taken = unknown.taken
     for side in entity.sides.values():
         for attempt in side.attempts:
             if attempt.command == command and attempt.state == "flying":

@@ -278,6 +278,8 @@ def _outcome(event: Event) -> str:
             then = f"again at {shown(d.retry_at)}" if d.retry_at else "decided anew"
             return f"write failed ({d.reason}): {then}"
         case CommandUnknown() as d:
+            if d.taken:
+                return "written, and not read back: it is read before anything is written again"
             return f"outcome unknown ({d.reason}): looked up before anything is written again"
         case CommandSuperseded() as d:
             return f"write taken back: {d.reason}"

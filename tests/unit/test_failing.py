@@ -13,6 +13,7 @@ from daemon.domain.errors import (
     Rejected,
     Retryable,
     Stale,
+    TakenUnseen,
     UnknownOutcome,
     VendorError,
 )
@@ -60,6 +61,12 @@ def test_no_answer_means_that_it_is_looked_for_later() -> None:
     outcome = after(UnknownOutcome("time-out"), attempt=3)
     assert isinstance(outcome, CommandUnknown)
     assert seconds(outcome) == 2.0
+
+
+def test_a_write_that_was_taken_and_not_read_back_says_so() -> None:
+    outcome = after(TakenUnseen("not read back"))
+    assert isinstance(outcome, CommandUnknown)
+    assert (outcome.taken, outcome.reason) == (True, "TakenUnseen")
 
 
 def test_a_lead_without_an_answer_is_never_sent_again_by_itself() -> None:

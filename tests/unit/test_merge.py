@@ -18,9 +18,10 @@ from daemon.domain.events import (
 )
 from daemon.domain.settings import Authority, Direction
 from daemon.domain.streams import PROPSTREET, VITEC, other
+from projections.entities import record_rows
 from projections.entity import RECENT
 from projections.merge import is_blank
-from tests.unit.pair import ADR, ANNA, KEY, SYNC, Pair, StaleError, Writing, linked
+from tests.unit.pair import ADR, ANNA, KEY, START, SYNC, Pair, StaleError, Writing, linked
 
 BOTH = pytest.mark.parametrize("target", [VITEC, PROPSTREET])
 
@@ -402,6 +403,65 @@ def test_what_an_open_attempt_wrote_is_ours_and_in_doubt(target: str) -> None:
     assert (held.value, held.position) == ("Anne", pair.head)
     assert held.since == pair.shadow(other(target), "first_name").since
     assert pair.side(target).doubt == {"first_name": pair.head}
+
+
+def test_a_write_that_was_taken_and_not_read_back_is_no_doubt_and_needs_no_suspicion() -> None:
+    pair = linked()
+    due(pair, VITEC).leave().lose(taken=True)
+    assert pair.decide() == []
+    pair.fetch(VITEC)
+    assert (pair.side(VITEC).doubt, pair.side(VITEC).attempts) == ({}, [])
+    assert pair.agreed("first_name")
+    assert pair.sync_up() == 0
+
+
+def test_what_is_typed_after_a_write_that_was_taken_is_the_later_edit_whatever_the_clocks_say() -> None:
+    pair = linked()
+    due(pair, VITEC).leave().lose(taken=True)
+    pair.vitec.edit(first_name="Anni", at=START - timedelta(minutes=10))
+    pair.fetch(VITEC)
+    assert pair.entity.changed(VITEC, "first_name")
+    assert not pair.entity.changed(PROPSTREET, "first_name")
+    pair.sync_up()
+    assert pair.values("first_name") == ("Anni", "Anni")
+    assert pair.told(ConflictResolved) == []
+
+
+def test_after_a_restore_nobody_remembers_that_a_write_was_taken() -> None:
+    pair = linked()
+    due(pair, VITEC).leave().lose(taken=True)
+    pair.rewind()
+    assert [attempt.taken for attempt in pair.side(VITEC).attempts] == [False]
+
+
+def test_an_element_that_was_taken_away_does_not_come_back_when_an_answer_is_lost() -> None:
+    """What was written is the union of both sides, so the other side is still to be told what was taken away."""
+    pair = linked(tags=("buyer",))
+    pair.propstreet.edit(tags=("buyer", "seller"))
+    pair.vitec.edit(tags=("investor",))
+    pair.read()
+    pair.decide()
+    writing = pair.attempt(VITEC)
+    assert writing is not None
+    writing.leave().lose()
+    pair.sync_up()
+    assert pair.values("tags") == (("investor", "seller"), ("investor", "seller"))
+
+
+@BOTH
+def test_nothing_is_fetched_while_a_write_is_under_way_for_it_would_prove_nothing(target: str) -> None:
+    pair = linked()
+    writing = due(pair, target)
+    pair.glance(target).arrive(always=True)
+    assert pair.side(target).need is not None
+
+    def asked() -> int | None:
+        [row] = [row for row in record_rows("oslo", pair.entity) if row.vendor == target]
+        return row.need
+
+    assert asked() is None
+    writing.lose()
+    assert asked() == pair.head
 
 
 def test_what_we_overwrite_in_doubt_is_put_on_record_with_the_doubt_in_its_id() -> None:
