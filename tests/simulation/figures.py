@@ -38,7 +38,6 @@ def counted(bench: Bench) -> Figures:
         commands=sum(isinstance(decision, CommandIssued) for _, decision in bench.decisions),
         conflicts=len(conflicts),
         doubts=sum(is_doubt(conflict) for conflict in conflicts),
-        loops=sum(not bench.is_restored(version) for version in bench.lineage.rounds),
         events=len(bench.events),
         settled=list(_settled(bench)),
     )

@@ -3,8 +3,9 @@
 agreement: both vendors hold the same in every shared field, or the daemon shows why not. lost: every value that a
 person typed lives on in a present value's descent, or stands in a conflict, or fell into Vitec's window. doubled: no
 second record for one entity, no lead, note or interest twice. deleted: nothing is gone that nobody removed. invented:
-the daemon never writes what nobody had. reverted: no edit loses to what it was made of. respelled: nor to the same in
-other letters. restored: what an operator brought back stays. The log's own stand in `logbook`.
+the daemon never writes what nobody had. looped: nor what it only has from itself. reverted: no edit loses to what it
+was made of. respelled: nor to the same in other letters. restored: what an operator brought back stays. The log's own
+stand in `logbook`.
 """
 
 from collections import Counter
@@ -42,6 +43,7 @@ def examined(world: World) -> tuple[list[Violation], Figures]:
     figures = counted(bench)
     figures.in_window = len(in_window(bench))
     figures.lost = sum(violation.oracle == "lost" for violation in found)
+    figures.loops = sum(violation.oracle == "looped" for violation in found)
     figures.duplicates = sum(violation.oracle == "doubled" for violation in found)
     return found, figures
 
@@ -371,17 +373,36 @@ def reverted(bench: Bench) -> Iterator[Violation]:
     the value was never seen there before somebody typed over it, nobody can tell.
     """
     for each in bench.lineage.reverted:
-        by, write = each.by, bench.truth.write_of(each.by)
-        there = bench.truth.version(by.replaced) if by.replaced is not None else by
-        late = write is not None and there.at > write.sent
+        by = each.by
         unseen = not any(value == by.value and at < by.at for at, value in bench.observed.get(by.cell, ()))
-        if late or unseen or bench.is_restored(by) or bench.forgetful:
+        if _landed_late(bench, by) or unseen or bench.is_restored(by) or bench.forgetful:
             continue
         story = "; ".join(
             f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(by.cell)
         )
         told = f"{by.value!r} of {by.at:.3f} took the place of {each.lost[-1].value!r}: {story}"
         yield Violation("reverted", named(by.cell), told, bench.positions(by.cell[:3]))
+
+
+def _landed_late(bench: Bench, version: Version | None) -> bool:
+    """Whether a write of the daemon's had left before what it took the place of was there."""
+    if version is None or version.who != "daemon" or version.replaced is None:
+        return False
+    write = bench.truth.write_of(version)
+    return write is not None and bench.truth.version(version.replaced).at > write.sent
+
+
+def looped(bench: Bench) -> Iterator[Violation]:
+    """Writes with nothing new in them, from a side where the daemon had written it itself: a loop begins so."""
+    for version in bench.lineage.rounds:
+        before = bench.truth.version(version.replaced) if version.replaced is not None else None
+        if bench.is_restored(version) or _landed_late(bench, before):
+            continue
+        story = "; ".join(
+            f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(version.cell)
+        )
+        told = f"{version.value!r} of {version.at:.3f}: {story}"
+        yield Violation("looped", named(version.cell), told, bench.positions(version.cell[:3]))
 
 
 def respelled(bench: Bench) -> Iterator[Violation]:
@@ -432,6 +453,7 @@ ORACLES: Final[tuple[Callable[[Bench], Iterator[Violation]], ...]] = (
     doubled,
     deleted,
     invented,
+    looped,
     reverted,
     respelled,
     restored,

@@ -102,12 +102,10 @@ def simulate(story: Story, database: Any) -> Result:
         return loop.run_until_complete(World(story, loop, database).told())
     finally:
         asyncio.set_event_loop(None)
-        loop.bury()
-        gc.enable()
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", RuntimeWarning
-            )  # whoever was killed never gets to what it awaited
+        with warnings.catch_warnings():  # whoever was killed never gets to what it awaited
+            warnings.simplefilter("ignore", RuntimeWarning)
+            loop.bury()
+            gc.enable()
             gc.collect()
         sys.unraisablehook = quiet
 

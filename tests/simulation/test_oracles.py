@@ -397,3 +397,63 @@ async def test_a_create_whose_answer_was_lost_is_explained_by_its_entity(plot: P
     plot.appended(STREAM, CommandIssued("c1", ENTITY, "contact", "propstreet", None, want))
     plot.appended(STREAM, RecordsLinked(ENTITY, here, there, "reference"))
     assert found(plot) == set()
+
+
+# --- the daemon's own writes
+
+
+async def typed_over(plot: Plot, *, seen: bool = True) -> tuple[str, str]:
+    """An edit of Propstreet's is carried to Vitec, where somebody types over it."""
+    here, there = plot.pair()
+    plot.propstreet.edit("contact", there, lastName="Lie")
+    source = plot.observed("propstreet", there)
+    plot.at = 1.0
+    plot.reads_at_vitec(here)
+    plot.writes_at_vitec(here, lastName="Lie")
+    decided = {"last_name": wanted("Lie", source, "only Propstreet changed", "propstreet")}
+    plot.appended(STREAM, CommandIssued("c1", ENTITY, "contact", "vitec", here, decided))
+    if seen:
+        plot.observed("vitec", here)
+    plot.at = 2.0
+    plot.vitec.edit(here, lastName="Moe")
+    plot.observed("vitec", here)
+    conflict(plot, "Lie", "Moe")
+    plot.at = 3.0
+    return here, there
+
+
+async def test_an_edit_must_not_lose_to_what_it_was_made_of_whatever_is_on_record(plot: Plot) -> None:
+    here, _ = await typed_over(plot)
+    plot.reads_at_vitec(here)
+    plot.writes_at_vitec(here, lastName="Lie")
+    assert found(plot) == {"reverted"}
+
+
+async def test_an_edit_may_lose_to_a_write_that_had_left_before_it_and_to_one_that_was_never_seen() -> None:
+    for seen, sent in ((True, 1.5), (False, 3.0)):
+        plot = Plot()
+        here, _ = await typed_over(plot, seen=seen)
+        plot.reads_at_vitec(here)
+        plot.writes_at_vitec(here, sent, lastName="Lie")
+        assert found(plot) == set()
+
+
+async def test_the_same_in_other_letters_is_not_written(plot: Plot) -> None:
+    here, there = plot.pair()
+    plot.vitec.edit(here, telephone={"cell": "070-174 06 05"})
+    plot.writes_at_propstreet(there, phone="+46701740605")
+    assert "respelled" not in found(plot)
+    plot.at = 5.0
+    plot.writes_at_vitec(here, cellPhone="+46701740605")
+    assert "respelled" in found(plot)
+
+
+async def test_a_value_that_goes_round_is_a_loop(plot: Plot) -> None:
+    here, there = plot.pair()
+    plot.propstreet.edit("contact", there, phone="070-174 06 05")
+    plot.observed("propstreet", there)
+    plot.writes_at_vitec(here, cellPhone="+46701740605")
+    plot.observed("vitec", here)
+    plot.writes_at_propstreet(there, phone=None)
+    plot.writes_at_propstreet(there, phone="+46701740605")
+    assert "looped" in found(plot)
