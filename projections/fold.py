@@ -365,6 +365,7 @@ class Entities:
     def _remove(self, event: Event, entity: Entity, side: Side, removed: RecordRemoved) -> None:
         """The record is gone; where the settings give that a meaning, it reads as an edit instead."""
         side.need, side.restored, side.evidence = None, None, removed.evidence
+        side.head = msgspec.structs.replace(side.head, ended=event.position)
         vendor = next(name for name, each in entity.sides.items() if each is side)
         reads_as = lens(vendor, entity.category).when_gone(self.options)
         if not reads_as or removed.evidence == "removed_by_us":

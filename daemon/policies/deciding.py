@@ -94,12 +94,16 @@ def _held(entity: Entity, flags: set[str], context: Context) -> Plan | None:
     return Plan(wait_for=held) if held else None
 
 
+def _is_gone(entity: Entity, vendor: str) -> bool:
+    return vendor in entity.sides and entity.sides[vendor].gone is not None
+
+
 def _with_stop(entity: Entity, plan: Plan) -> Plan:
     """A plan that also takes back what has not been sent yet."""
     stops: tuple[tuple[str, Decision], ...] = tuple(
         (entity.id, CommandSuperseded(pending.command, "the entity is held, closed or out of scope"))
-        for pending in entity.pending.values()
-        if REMOVED not in pending.want
+        for target, pending in entity.pending.items()
+        if REMOVED not in pending.want or _is_gone(entity, target)
     )
     if not stops:
         return plan

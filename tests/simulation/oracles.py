@@ -375,7 +375,8 @@ def reverted(bench: Bench) -> Iterator[Violation]:
     for each in bench.lineage.reverted:
         by = each.by
         unseen = not any(value == by.value and at < by.at for at, value in bench.observed.get(by.cell, ()))
-        if _landed_late(bench, by) or unseen or bench.is_restored(by) or bench.forgetful:
+        in_window = any(bench.truth.in_window(version, by) for version in each.lost)
+        if in_window or _landed_late(bench, by) or unseen or bench.is_restored(by) or bench.forgetful:
             continue
         story = "; ".join(
             f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(by.cell)

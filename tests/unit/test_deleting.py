@@ -310,6 +310,32 @@ def test_a_removal_that_we_carried_out_is_decided_once_and_settles() -> None:
     assert not pair.entity.pending
 
 
+def test_a_read_that_left_before_our_removal_does_not_bring_the_prospect_back() -> None:
+    pair = prospect()
+    gone_at_vitec(pair)
+    pair.decide()
+    writing = pair.attempt(PROPSTREET)
+    assert writing is not None
+    early = pair.glance(PROPSTREET, only_row(pair).id)
+    writing.leave().succeed()
+    early.arrive()
+    assert pair.side(PROPSTREET).gone is not None
+    assert pair.decide() == []
+    pair.fetch(PROPSTREET)
+    pair.decide()
+    assert pair.entity.pending == {}
+
+
+def test_a_removal_of_what_is_gone_by_itself_is_taken_back() -> None:
+    pair = prospect()
+    gone_at_vitec(pair)
+    pair.decide()
+    assert set(pair.entity.pending) == {PROPSTREET}
+    pair.confirm_gone(PROPSTREET, only_row(pair).id)
+    pair.decide()
+    assert pair.entity.pending == {}
+
+
 def test_a_prospect_that_a_person_made_is_held_when_its_relation_is_gone() -> None:
     pair = gone_at_vitec(prospect(ours=False))
     assert decided(pair) == ["EntityHeld"]
