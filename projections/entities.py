@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -30,7 +31,8 @@ class RecordRow(msgspec.Struct, frozen=True):
     """Where a vendor's record belongs; `need` is the event after which it must be read again.
 
     What is read while a write of ours is under way proves nothing: then there is no need until its outcome.
-    `gone` is the event that removed it, while nothing followed from that; `batch` the held batch that changed it.
+    `check_at`: then it is read once more, for a write that was given up may land until then. `gone` is the event that
+    removed it, while nothing followed from that; `batch` the held batch that changed it.
     """
 
     tenant: str
@@ -43,6 +45,7 @@ class RecordRow(msgspec.Struct, frozen=True):
     parts: dict[str, str]
     gone: int | None = None
     batch: str | None = None
+    check_at: datetime | None = None
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -92,6 +95,7 @@ def record_rows(tenant: str, entity: Entity) -> list[RecordRow]:
             side.parts,
             undecided(entity, vendor),
             side.batch,
+            side.check_at(),
         )
         for vendor, side in entity.sides.items()
     ]

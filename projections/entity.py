@@ -17,7 +17,8 @@ from daemon.domain.streams import VENDORS
 
 NO_EVENT: Final = UUID(int=0)
 
-# An attempt whose outcome was unknown stays under suspicion this long: three request time-outs.
+# An attempt whose outcome was unknown may land this much later: three request time-outs. The first read after that
+# ends the suspicion.
 RECENT: Final = timedelta(seconds=90)
 
 
@@ -153,6 +154,13 @@ class Side(msgspec.Struct, omit_defaults=True):
     def flying(self) -> bool:
         """A write to this record is in flight."""
         return any(attempt.state == "flying" for attempt in self.attempts)
+
+    def check_at(self) -> datetime | None:
+        """When a write of unknown outcome has landed, if it ever does: a read from then on ends the suspicion."""
+        if self.flying():
+            return None
+        lost = [a.unknown_at for a in self.attempts if a.state == "recent" and a.unknown_at is not None]
+        return max(lost) + RECENT if lost else None
 
     def busy(self) -> bool:
         """A write to this record is in flight or its outcome is unknown."""

@@ -106,7 +106,7 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
     side.gone = (side.gone or o.position) if o.removed else None
     if o.reference is not UNSET:
         side.reference = o.reference
-    suspects = [a for a in side.attempts if a.state == "open" or _is_recent(a, o)]
+    suspects = [a for a in side.attempts if a.state != "flying"]
     for field, value in o.fields.items():
         present = side.shadow.get(field)
         if present is not None and value == present.value and not (moved or suspects or reborn):
@@ -182,7 +182,7 @@ def _ours(
 def _succeed(entity: Entity, side: Side, o: Observation, attempt: Attempt, rules: Rules) -> None:
     """Fold the content that followed our write: its answer, our read-back, or the first read after it was taken."""
     time = _since(side, o)
-    recent = [a for a in side.attempts if a is not attempt and _is_recent(a, o)]
+    recent = [a for a in side.attempts if a is not attempt and a.state == "recent"]
     for field, want in attempt.want.items():
         if field in (REFERENCE, REMOVED):
             continue
@@ -267,7 +267,7 @@ def lose_sight(side: Side, attempt: Attempt, position: int, at: datetime) -> Non
 
 
 def _settle(side: Side, o: Observation) -> None:
-    """An accepted read: open attempts become recent, and a need raised before it was sent is met."""
+    """An accepted read: open attempts become recent, those that cannot land any more are over, a need is met."""
     for attempt in side.attempts:
         if attempt.state == "open":
             attempt.state = "recent"
@@ -282,11 +282,8 @@ def _advance(side: Side, o: Observation) -> None:
 
 
 def _is_recent(attempt: Attempt, o: Observation) -> bool:
-    return (
-        attempt.state == "recent"
-        and attempt.unknown_at is not None
-        and o.recorded_at - attempt.unknown_at < RECENT
-    )
+    """Whether a write of unknown outcome may still land after this read, or have landed without being seen."""
+    return attempt.unknown_at is not None and o.recorded_at - attempt.unknown_at < RECENT
 
 
 def _since(side: Side, o: Observation) -> datetime | None:

@@ -7,6 +7,7 @@ CREATE TABLE records (
     entity      text NOT NULL,
     kind        text,
     need        bigint,
+    check_at    timestamptz,
     parts       json NOT NULL,
     gone        bigint,
     batch       text,
@@ -14,6 +15,7 @@ CREATE TABLE records (
 );
 CREATE INDEX records_entity ON records (tenant, entity);
 CREATE INDEX records_need ON records (tenant, vendor, need) WHERE need IS NOT NULL;
+CREATE INDEX records_check ON records (tenant, vendor, check_at) WHERE check_at IS NOT NULL;
 CREATE INDEX records_gone ON records (tenant, vendor, category) WHERE gone IS NOT NULL;
 CREATE INDEX records_batch ON records (tenant, batch) WHERE batch IS NOT NULL;
 

@@ -52,7 +52,7 @@ class Fetcher(Processor):
     async def tick(self) -> bool:
         """Read what the views say is needed, except what was read since and is not folded yet."""
         async with self.at.connection() as conn:
-            needs = await views.needs(conn, self.tenant, self.vendor)
+            needs = await views.needs(conn, self.tenant, self.vendor, self.at.clock())
             gone = await brakes.removals(conn, self.tenant, synced(self.at.settings.sync))
         missing = [each.need() for each in gone if each.vendor == self.vendor]
         streams = {self._stream(need): need for need in (*missing, *needs)}

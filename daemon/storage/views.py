@@ -37,7 +37,7 @@ PAGE: Final = 500
 
 
 class Need(msgspec.Struct, frozen=True):
-    """A record that must be read again; `need` is the event that says so.
+    """A record that must be read again; `need` is the event that says so, or the last one there was.
 
     `missing`: it is gone, nothing followed from that yet, and it may have come back.
     """
@@ -321,9 +321,9 @@ async def unsent(conn: Connection, tenant: str) -> list[str]:
     return [row["entity"] for row in await conn.fetch(_sql["unsent"], tenant)]
 
 
-async def needs(conn: Connection, tenant: str, vendor: str, limit: int = 500) -> list[Need]:
-    """The records of a vendor that must be read again, the oldest need first."""
-    rows = await conn.fetch(_sql["needs"], tenant, vendor, limit)
+async def needs(conn: Connection, tenant: str, vendor: str, now: datetime, limit: int = 500) -> list[Need]:
+    """The records of a vendor that must be read again by now, the oldest need first."""
+    rows = await conn.fetch(_sql["needs"], tenant, vendor, now, limit)
     return [
         Need(**{**dict(row), "parts": msgspec.json.decode(row["parts"], type=dict[str, str])}) for row in rows
     ]

@@ -75,15 +75,15 @@ SELECT DISTINCT entity FROM commands WHERE tenant = $1 AND state = 'held' AND re
 SELECT DISTINCT entity FROM commands WHERE tenant = $1 AND state = 'pending'
 
 -- name: needs
-SELECT records.category, records.vendor, records.external_id, records.kind, records.need, entities.dormant,
-       records.parts
+SELECT records.category, records.vendor, records.external_id, records.kind,
+       coalesce(records.need, entities.position) AS need, entities.dormant, records.parts
   FROM records JOIN entities USING (tenant, entity)
- WHERE records.tenant = $1 AND records.vendor = $2 AND records.need IS NOT NULL
+ WHERE records.tenant = $1 AND records.vendor = $2 AND (records.need IS NOT NULL OR records.check_at <= $3)
    -- what nobody can address yet is left to the polls
    AND (records.category NOT IN ('prospect', 'link', 'note') OR records.parts::text <> '{}')
    AND (records.category NOT IN ('project', 'property') OR records.vendor <> 'vitec' OR records.kind IS NOT NULL)
- ORDER BY records.need, records.category, records.external_id
- LIMIT $3
+ ORDER BY need, records.category, records.external_id
+ LIMIT $4
 
 -- name: due_commands
 SELECT to_json(commands) FROM commands

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from string import ascii_letters, digits
@@ -406,7 +407,9 @@ async def test_a_hint_makes_the_record_due_to_be_read(database: str) -> None:
         await Projector(tenant).tick()
         async with tenant.connection() as conn:
             due = [
-                need for vendor in ("vitec", "propstreet") for need in await views.needs(conn, TENANT, vendor)
+                need
+                for vendor in ("vitec", "propstreet")
+                for need in await views.needs(conn, TENANT, vendor, datetime.now(UTC))
             ]
     assert [(n.category, n.vendor, n.external_id, n.need) for n in due] == [
         ("contact", "vitec", "ADR1", 1),

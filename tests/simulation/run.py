@@ -39,6 +39,7 @@ from daemon.sandbox.world import PATH_SECRET, TENANT, WEBHOOK_SECRET
 from daemon.storage import log, rebuild, views, working
 from daemon.storage.appender import Appender
 from projections.commands import OPEN
+from projections.entity import RECENT
 from projections.views import VIEWS
 from tests.simulation.bench import Violation
 from tests.simulation.figures import Figures
@@ -337,7 +338,8 @@ class World:
             head = await log.head(conn, TENANT)
             places = (await views.position(conn, TENANT), await working.checkpoint(conn, TENANT, "react"))
             waiting = await views.commands_in(conn, TENANT, sorted(OPEN))
-            needs = [n for v in ("vitec", "propstreet") for n in await views.needs(conn, TENANT, v)]
+            soon = self.began + timedelta(seconds=self.loop.now) + 2 * RECENT
+            needs = [n for v in ("vitec", "propstreet") for n in await views.needs(conn, TENANT, v, soon)]
         if places != (head, head):
             return f"views and decisions are at {places} of {head}"
         if waiting:

@@ -244,7 +244,12 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "views.projects_named": [(TENANT, str(row["name"]).upper()) for row in rows["projects"]],
         "views.observed": tenants,
         "views.unsent": tenants,
-        "views.needs": [(TENANT, vendor, limit) for vendor in (VITEC, PROPSTREET) for limit in (500, 0)],
+        "views.needs": [
+            (TENANT, vendor, now, limit)
+            for vendor in (VITEC, PROPSTREET)
+            for now in (NOON, NOON + timedelta(days=9000))
+            for limit in (500, 0)
+        ],
         "views.due_commands": [
             (TENANT, vendor, when, 500) for vendor in (VITEC, PROPSTREET) for when in times
         ],

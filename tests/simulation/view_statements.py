@@ -132,21 +132,28 @@ def unsent(t: Tables, tenant: str) -> Answers:
     return _once(row.entity for row in t.commands.where(tenant=tenant, state="pending"))
 
 
+def _need(t: Tables, row: Row) -> int:
+    """The event since which a record must be read again, or the last one that its entity had."""
+    position: int = t.entities.get(row.tenant, row.entity).position
+    return position if row.need is None else row.need
+
+
 @statement("views.needs", "category vendor external_id kind need dormant parts")
-def needs(t: Tables, tenant: str, vendor: str, limit: int) -> Answers:
+def needs(t: Tables, tenant: str, vendor: str, now: datetime, limit: int) -> Answers:
     rows = [
         row
         for row in t.records.where(tenant=tenant, vendor=vendor)
-        if row.need is not None and _addressed(row) and _entity(t, row)
+        if row.need is not None or (row.check_at is not None and row.check_at <= now)
+        if _addressed(row) and _entity(t, row)
     ]
-    rows.sort(key=attrgetter("need", "category", "external_id"))
+    rows.sort(key=lambda row: (_need(t, row), row.category, row.external_id))
     return [
         (
             row.category,
             row.vendor,
             row.external_id,
             row.kind,
-            row.need,
+            _need(t, row),
             t.entities.get(tenant, row.entity).dormant,
             row.parts,
         )

@@ -478,7 +478,8 @@ class Pair:
         """Read what must be read again; what is gone is a removal."""
         for entity in list(self.fold.entities.by_id.values()):
             side = entity.sides.get(vendor)
-            if side is None or side.need is None:
+            check = side.check_at() if side is not None else None
+            if side is None or (side.need is None and (check is None or check > self.now)):
                 continue
             if side.record in self.desk(vendor, entity.category).rows:
                 self.glance(vendor, side.record, entity.category).arrive(always=True)

@@ -549,10 +549,29 @@ def test_what_an_old_attempt_wrote_is_an_edit_like_any_other() -> None:
     writing = due(pair, VITEC)
     writing.lose()
     pair.fetch(VITEC)
+    assert pair.side(VITEC).check_at() is not None
     pair.later(RECENT.total_seconds())
+    pair.read(VITEC)
+    assert pair.side(VITEC).check_at() is None
     writing.leave()
     pair.read(VITEC)
     assert pair.entity.changed(VITEC, "first_name")
+
+
+def test_what_landed_late_is_ours_however_long_nobody_could_read_it() -> None:
+    pair = linked()
+    writing = due(pair, VITEC)
+    writing.lose()
+    pair.fetch(VITEC)
+    pair.later(10.0)
+    writing.leave()
+    pair.propstreet.edit(first_name="Anni")
+    pair.read(PROPSTREET)
+    pair.later(3600.0)
+    pair.read(VITEC)
+    assert pair.side(VITEC).doubt == {"first_name": pair.head}
+    pair.sync_up()
+    assert pair.values("first_name") == ("Anni", "Anni")
 
 
 def test_a_push_during_an_open_attempt_only_asks_for_a_read() -> None:
