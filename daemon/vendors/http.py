@@ -201,11 +201,12 @@ class Endpoint:
                 self._on_call(str(route), status, time.perf_counter() - started)
 
     def _heed(self, answer: Answer) -> None:
-        """Pauses all users of the limiter when the vendor says that the limit is reached."""
+        """Tells the limiter, and thereby all its users, how long to wait, or how many calls are left."""
         if (wait := self._retry_after(answer)) is not None:
             self._limiter.pause(wait)
-        elif answer.headers.get("RateLimit-Remaining") == "0":
-            self._limiter.pause(_seconds(answer.headers.get("RateLimit-Reset")) or 0.0)
+        left, reset = (_seconds(answer.headers.get(f"RateLimit-{name}")) for name in ("Remaining", "Reset"))
+        if left is not None and reset is not None:
+            self._limiter.hear(int(left), reset)
 
     def _refusal(self, answer: Answer) -> VendorError:
         route, status = answer.route, answer.status
