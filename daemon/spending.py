@@ -58,8 +58,9 @@ class Spending:
                 await calls.settle(conn, self._credential, self._holder, block.number, block.used, ended)
             others = await calls.of_others(conn, self._credential, self._holder)
             granted = room([Spent(ticks + (o.counted_at - now).total_seconds(), o.calls) for o in others])
-            if granted:
-                self._blocks += 1
-                counted = wall(until + PATIENCE)
-                await calls.record(conn, self._credential, self._holder, self._blocks, granted, counted)
+            if not granted:
+                return Block(0, 0, until)
+            self._blocks += 1
+            counted = wall(until + PATIENCE)
+            await calls.record(conn, self._credential, self._holder, self._blocks, granted, counted)
         return Block(self._blocks, granted, until)

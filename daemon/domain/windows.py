@@ -83,18 +83,21 @@ class Told:
     """What the vendor itself says is left (`RateLimit-Remaining`, `RateLimit-Reset`): others may use the credential, too."""
 
     def __init__(self) -> None:
+        self._begun = 0
+        self._newest = 0
         self._left = 0
         self._until = -inf
 
-    def hear(self, left: int, until: float, running: int) -> None:
-        """An answer says that so many calls are left until then; `running` others are on their way, counted or not."""
-        left -= running
-        known = self._left if until < self._until + 1.0 and self._until > -inf else left
-        self._left, self._until = min(left, known), max(until, self._until)
-
-    def begin(self) -> None:
-        """A call leaves."""
+    def begin(self) -> int:
+        """A call leaves; its number."""
+        self._begun += 1
         self._left -= 1
+        return self._begun
+
+    def hear(self, number: int, left: int, until: float) -> None:
+        """The answer to a call says how many are left until then; what left after that call is not yet counted in it."""
+        if number > self._newest:
+            self._newest, self._left, self._until = number, left - (self._begun - number), until
 
     def delay(self, now: float) -> float:
         """Seconds until the vendor would take a call."""

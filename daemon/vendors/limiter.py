@@ -92,11 +92,11 @@ class Limiter:
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def slot(self, priority: Priority = Priority.LIVE) -> AsyncIterator[None]:
-        """Holds one call's place: `async with limiter.slot(): ...` waits until the call may leave."""
-        block = await self._enter(priority)
+    async def slot(self, priority: Priority = Priority.LIVE) -> AsyncIterator[int]:
+        """Holds one call's place: `async with limiter.slot() as call: ...` waits until the call may leave."""
+        block, call = await self._enter(priority)
         try:
-            yield
+            yield call
         finally:
             now = self._clock()
             self._running -= 1
@@ -109,9 +109,9 @@ class Limiter:
         """Lets nobody leave for so many seconds (the vendor said Retry-After), and then slowly; calls under way go on."""
         self._ramp.restart(self._clock() + seconds)
 
-    def hear(self, left: int, seconds: float) -> None:
-        """The vendor says how many calls are left for so many seconds; to be called from within a slot."""
-        self._told.hear(left, self._clock() + seconds, self._running - 1)
+    def hear(self, call: int, left: int, seconds: float) -> None:
+        """The answer to a call, by the number of its slot, says how many are left for so many seconds."""
+        self._told.hear(call, left, self._clock() + seconds)
 
     def delay(self, priority: Priority = Priority.LIVE) -> float:
         """Seconds until a call of this priority could leave; 0 when it could now, inf when an answer has to come first."""
@@ -124,7 +124,7 @@ class Limiter:
         if self._ledger is not None and self._blocks:
             await self._ledger.take(lambda _: 0, self._clock(), self._over(closing=True))
 
-    async def _enter(self, priority: Priority) -> Block:
+    async def _enter(self, priority: Priority) -> tuple[Block, int]:
         ticket = next(self._tickets)
         while True:
             await self._reach_door(priority, ticket)
@@ -154,25 +154,24 @@ class Limiter:
             self._block = await ledger.take(room, self._clock() + self._stretch, self._over())
         except StorageError as error:
             raise Retryable("the calls cannot be put on record") from error
-        self._blocks.append(self._block)
+        if self._block.calls:
+            self._blocks.append(self._block)
 
     def _over(self, *, closing: bool = False) -> list[Block]:
         """The blocks that nothing more will be spent of."""
-        over = [
-            block for block in self._blocks if not block.running and (closing or block is not self._block)
-        ]
+        now = self._clock()
+        over = [block for block in self._blocks if not block.running and (closing or not block.open(now))]
         self._blocks = [block for block in self._blocks if block not in over]
         return over
 
-    def _leave(self) -> Block:
+    def _leave(self) -> tuple[Block, int]:
         block = self._block
         block.used, block.running = block.used + 1, block.running + 1
         self._running += 1
-        self._told.begin()
         self._ramp.begin(self._clock())
         for window in self._windows:
             window.begin()
-        return block
+        return block, self._told.begin()
 
     async def _reach_door(self, priority: Priority, ticket: int) -> None:
         if not self._waiting and self._may_admit() and self.delay(priority) == 0.0:

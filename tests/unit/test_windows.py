@@ -72,15 +72,23 @@ def test_what_others_spent_leaves_the_window_like_our_own() -> None:
 
 def test_what_the_vendor_says_is_left_binds_until_it_begins_anew() -> None:
     told = Told()
-    told.hear(left=3, until=60.0, running=1)
+    first, second = told.begin(), told.begin()
+    told.hear(first, left=3, until=60.0)
     for _ in range(2):
         assert told.delay(1.0) == 0.0
         told.begin()
     assert told.delay(1.0) == 59.0
-    told.hear(left=3, until=60.2, running=0)
-    assert told.delay(1.0) > 0.0, "an older answer knows less"
-    told.hear(left=9, until=120.0, running=0)
-    assert told.delay(61.0) == 0.0
+    assert told.delay(60.0) == 0.0
+    told.hear(second, left=9, until=60.0)
+    assert told.delay(1.0) == 0.0
+
+
+def test_an_answer_that_was_overtaken_says_nothing() -> None:
+    told = Told()
+    first, second = told.begin(), told.begin()
+    told.hear(second, left=0, until=60.0)
+    told.hear(first, left=1, until=60.0)
+    assert told.delay(1.0) == 59.0
 
 
 def test_without_a_word_of_the_vendors_nothing_binds() -> None:
