@@ -13,9 +13,9 @@ import msgspec
 from daemon import react
 from daemon.deliver import deliverer
 from daemon.deliver.propstreet import PropstreetTarget
-from daemon.deliver.target import Met, Moved, Write, values
+from daemon.deliver.target import Met, Moved, Write, ready, values
 from daemon.deliver.vitec_connect import VitecConnectTarget
-from daemon.domain.events import Half, RecordsUnlinked
+from daemon.domain.events import Half, RecordsUnlinked, reading_of
 from daemon.domain.streams import VITEC, derived_id, other
 from daemon.incarnation import Keeper
 from daemon.mappings import lens
@@ -27,6 +27,7 @@ from daemon.storage import log
 from daemon.vendors.propstreet.client import PropstreetClient
 from projections import fold, merge, outbox
 from projections.entity import Base, Entity, Pending, Shadow, Side
+from projections.fold import payload_of
 
 Taken = Callable[[], AbstractContextManager[Any]]
 
@@ -155,21 +156,21 @@ def etag_of_the_decision() -> AbstractContextManager[Any]:
 
 
 def compare_at_vitec() -> AbstractContextManager[Any]:
-    """Vitec's record is read right before a write, and not compared with what was decided on."""
+    """Vitec's record is written as it was decided on, and not read right before."""
     original = VitecConnectTarget.look
 
     async def look(
         self: VitecConnectTarget, at: Tenant, entity: Entity, pending: Pending
     ) -> Write | Moved | Met | Stuck:
-        found = await original(self, at, entity, pending)
-        if not isinstance(found, Moved) or pending.record is None:
-            return found
-        side = entity.sides[VITEC]
-        payload, _ = await self._read(at, entity.category, pending.record, side.kind, side.parts)
-        if payload is None:
-            return found
-        put = lens(VITEC, entity.category).put(values(pending), payload, at.options, identity=pending.record)
-        return found if put.empty else Write(put)
+        if pending.record is None or entity.category not in ("contact", "company"):
+            return await original(self, at, entity, pending)
+        async with at.connection() as conn:
+            event = await log.at(conn, at.name, entity.sides[VITEC].head.event)
+        assert event is not None
+        present = payload_of(event, reading_of(event))
+        return ready(
+            lens(VITEC, entity.category).put(values(pending), present, at.options, identity=pending.record)
+        )
 
     return _put(VitecConnectTarget, "look", look)
 
