@@ -28,6 +28,7 @@ from daemon.vendors.propstreet.client import PropstreetClient
 from projections import fold, merge, outbox
 from projections.entity import Base, Entity, Pending, Shadow, Side
 from projections.fold import payload_of
+from tests.unit import pair
 
 Taken = Callable[[], AbstractContextManager[Any]]
 
@@ -177,7 +178,10 @@ def compare_at_vitec() -> AbstractContextManager[Any]:
 
 def still_due() -> AbstractContextManager[Any]:
     """A queued command goes out, whatever has moved since it was decided."""
-    return _put(deliverer, "still_due", lambda *_: True)
+    stack = ExitStack()
+    for room in (deliverer, pair):
+        stack.enter_context(_put(room, "still_due", lambda *_: True))
+    return stack
 
 
 def declared_reshapes() -> AbstractContextManager[Any]:

@@ -181,10 +181,12 @@ def in_window(bench: Bench) -> list[Version]:
     return [v for o in overwritten for v in o.lost if bench.truth.in_window(v, o.by)]
 
 
-def _in_conflict(bench: Bench, version: Version) -> bool:
+def _in_conflict(bench: Bench, version: Version, rule: str | None = None) -> bool:
     cell = version.cell
     name, _, tag = cell.field.partition(":")
     for _, conflict in bench.conflicts:
+        if rule not in (None, conflict.rule):
+            continue
         if conflict.field != name or not _of_entity(bench, conflict.entity, cell[:3]):
             continue
         for value in (conflict.winner_value, conflict.loser_value):
@@ -401,14 +403,23 @@ def invented(bench: Bench) -> Iterator[Violation]:
 def reverted(bench: Bench) -> Iterator[Violation]:
     """Edits that lost to the very value that they replaced: whatever is on record, there was no conflict.
 
-    A write that was on its way before the edit is none: it lands late, and is put right. Where an answer was lost, and
-    the value was never seen there before somebody typed over it, nobody can tell.
+    A write that was on its way before the edit is none: it lands late, and is put right. Where an answer was lost, nobody
+    can tell if the value was never seen there before somebody typed over it, nor if somebody typed just what we had
+    written: that is a doubt on record.
     """
     for each in bench.lineage.reverted:
         by = each.by
         unseen = not any(value == by.value and at < by.at for at, value in bench.observed.get(by.cell, ()))
         in_window = any(bench.truth.in_window(version, by) for version in each.lost)
-        if in_window or _landed_late(bench, by) or unseen or bench.is_restored(by) or bench.forgetful:
+        doubted = all(_in_conflict(bench, version, "doubt") for version in each.lost[-1:])
+        if (
+            in_window
+            or doubted
+            or _landed_late(bench, by)
+            or unseen
+            or bench.is_restored(by)
+            or bench.forgetful
+        ):
             continue
         story = "; ".join(
             f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(by.cell)
