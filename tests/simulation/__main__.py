@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.simulation.figures import Figures
-from tests.simulation.mutants import MUTANTS, mutated
+from tests.simulation.mutants import MUTANTS, STORIES, mutated
 from tests.simulation.run import Result
 from tests.simulation.shrink import shrink
 from tests.simulation.steps import words
@@ -114,21 +115,38 @@ def _one(asked: argparse.Namespace) -> int:
 
 
 def _hunt(asked: argparse.Namespace) -> int:
-    """For each mutant the first seed whose story goes wrong; 1 when a mutant outlives all of them."""
+    """For each mutant the first seed whose story goes wrong, or the test that fails; 1 when one outlives all of them."""
     table = Table("mechanism taken out", "seed", "what went wrong")
     alive = 0
     for name in sorted(MUTANTS) if asked.mutant is None else [asked.mutant]:
         caught = _first_wrong(name, asked)
-        alive += caught is None
-        row = (
-            (name, "-", "nothing")
-            if caught is None
-            else (name, str(caught.seed), str(caught.findings[0])[:70])
-        )
+        if caught is not None:
+            row = (name, str(caught.seed), str(caught.findings[0])[:70])
+        elif name in STORIES and not _told_well(name):
+            row = (name, "-", STORIES[name].partition("::")[2])
+        else:
+            row, alive = (name, "-", "nothing"), alive + 1
         table.add_row(*row)
         print(*row, sep="\t", file=sys.stderr, flush=True)
     Console().print(table)
     return 1 if alive else 0
+
+
+def _told_well(mutant: str) -> bool:
+    """Whether the test that needs a mechanism passes without it."""
+    told = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tests.simulation.with_mutant",
+        f"tests/unit/{STORIES[mutant]}",
+    ]
+    ended = subprocess.run(
+        told, env=os.environ | {"TOVEIS_MUTANT": mutant}, stdout=subprocess.DEVNULL, check=False
+    )
+    return ended.returncode != 1
 
 
 def _first_wrong(mutant: str, asked: argparse.Namespace) -> Result | None:

@@ -181,10 +181,12 @@ def in_window(bench: Bench) -> list[Version]:
     return [v for o in overwritten for v in o.lost if bench.truth.in_window(v, o.by)]
 
 
-def _in_conflict(bench: Bench, version: Version) -> bool:
+def _in_conflict(bench: Bench, version: Version, rule: str | None = None) -> bool:
     cell = version.cell
     name, _, tag = cell.field.partition(":")
     for _, conflict in bench.conflicts:
+        if rule not in (None, conflict.rule):
+            continue
         if conflict.field != name or not _of_entity(bench, conflict.entity, cell[:3]):
             continue
         for value in (conflict.winner_value, conflict.loser_value):
@@ -298,47 +300,79 @@ def _merged(bench: Bench, category: str, key: str) -> bool:
     )
 
 
+ONE_PERSON: Final = (
+    ("contact", ("email",)),
+    ("contact", ("first_name", "last_name", "phone")),
+    ("company", ("organisation_number",)),
+)
+"""What two records of a category have in common that are one."""
+
+LISTS: Final = ("/network/contacts", "/Person")
+"""Where whole lists of contacts are read: no vendor can be asked for all of these fields."""
+
+
 def _alike(bench: Bench) -> Iterator[Violation]:
-    """A record that the daemon made although there was one with this e-mail, number or name."""
+    """A record that the daemon made although there was one with this e-mail, number, or name and phone."""
     truth = bench.truth
     for vendor in VENDORS:
-        for category, field in (("contact", "email"), ("company", "organisation_number")):
-            there: dict[str, list[Record]] = {}
-            for cell, version in truth.present.items():
-                if (cell.vendor, cell.category, cell.field) == (vendor, category, field) and version.value:
-                    there.setdefault(version.value, []).append(cell[:3])
-            for records in there.values():
+        for category, fields in ONE_PERSON:
+            there: dict[tuple[str, ...], list[Record]] = {}
+            for cell in truth.present:
+                if (cell.vendor, cell.category, cell.field) == (vendor, category, fields[0]):
+                    values = tuple(_present(bench, cell[:3], field) for field in fields)
+                    if all(values):
+                        there.setdefault(values, []).append(cell[:3])
+            for values, records in there.items():
                 made = [r for r in records if truth.lives[r].made_by == "daemon"]
-                if len(records) > 1 and any(_unseen_none(bench, m, records) for m in made):
+                if len(records) > 1 and any(_stood_there(bench, m, records, fields, values) for m in made):
                     names = ", ".join(map(_name, records))
-                    yield Violation("doubled", names, f"one {field} and more than one record at {vendor}")
+                    told = f"one {' and '.join(fields)}, and more than one record at {vendor}"
+                    yield Violation("doubled", names, told)
 
 
-def _unseen_none(bench: Bench, made: Record, records: list[Record]) -> bool:
-    """Whether another one, with the same key even then, stood there when the daemon last looked before it made this."""
+def _present(bench: Bench, record: Record, field: str) -> str:
+    version = bench.truth.present.get(Cell(*record, field))
+    return version.value if version is not None else ""
+
+
+def _stood_there(
+    bench: Bench, made: Record, records: list[Record], fields: tuple[str, ...], values: tuple[str, ...]
+) -> bool:
+    """Whether another one, with the same key even then, stood there when the daemon last looked before it made this, or
+    had to: after it was decided."""
     truth = bench.truth
-    field = "email" if made[1] == "contact" else "organisation_number"
-    first = next(v for v in truth.versions if v.cell == Cell(*made, field))
+    first = next(v for v in truth.versions if v.cell == Cell(*made, fields[0]))
     write = truth.write_of(first)
-    calls = truth.calls.values()
     looks = [
         call.processed
-        for call in calls
+        for call in truth.calls.values()
         if write is not None
         and call.vendor == made[0]
         and not call.writes
+        and (len(fields) == 1 or call.path.endswith(LISTS))
         and call.processed is not None
         and call.answered is not None
         and call.answered <= write.sent
     ]
-    looked = max(looks, default=first.at)
+    decided = [
+        bench.seconds(event)
+        for command, (event, each) in bench.issued.items()
+        if (each.target, each.category, bench.landed.get(command)) == made
+    ]
+    looked = max([*looks, *decided], default=first.at)
+    mail = _present(bench, made, "email")
     return any(
-        v.at < looked and v.value == first.value
+        all(
+            _held(bench, Cell(*each, field), value, looked)
+            for field, value in zip(fields, values, strict=True)
+        )
         for each in records
-        if each != made
-        for v in truth.versions
-        if v.cell == Cell(*each, field)
+        if each != made and (len(fields) == 1 or _present(bench, each, "email") in ("", mail) or not mail)
     )
+
+
+def _held(bench: Bench, cell: Cell, value: str, before: float) -> bool:
+    return any(v.cell == cell and v.at < before and v.value == value for v in bench.truth.versions)
 
 
 # --- (e) nothing is gone that nobody removed
@@ -369,14 +403,23 @@ def invented(bench: Bench) -> Iterator[Violation]:
 def reverted(bench: Bench) -> Iterator[Violation]:
     """Edits that lost to the very value that they replaced: whatever is on record, there was no conflict.
 
-    A write that was on its way before the edit is none: it lands late, and is put right. Where an answer was lost, and
-    the value was never seen there before somebody typed over it, nobody can tell.
+    A write that was on its way before the edit is none: it lands late, and is put right. Where an answer was lost, nobody
+    can tell if the value was never seen there before somebody typed over it, nor if somebody typed just what we had
+    written: that is a doubt on record.
     """
     for each in bench.lineage.reverted:
         by = each.by
         unseen = not any(value == by.value and at < by.at for at, value in bench.observed.get(by.cell, ()))
         in_window = any(bench.truth.in_window(version, by) for version in each.lost)
-        if in_window or _landed_late(bench, by) or unseen or bench.is_restored(by) or bench.forgetful:
+        doubted = all(_in_conflict(bench, version, "doubt") for version in each.lost[-1:])
+        if (
+            in_window
+            or doubted
+            or _landed_late(bench, by)
+            or unseen
+            or bench.is_restored(by)
+            or bench.forgetful
+        ):
             continue
         story = "; ".join(
             f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(by.cell)

@@ -151,13 +151,22 @@ class Scenes:
             yield self._edit(vendor, who, field, self.value(field), at, category)
 
     def late(self) -> Iterator[Edit | Faults]:
-        """One field is typed again and again while calls to Vitec crawl: what was given up lands after all."""
+        """One field is typed again and again while calls to Vitec crawl: what was given up lands after all.
+
+        At Vitec somebody may put back what stood there before.
+        """
         who, field, at, chance = self._someone(), self.chance.choice(OF_CONTACT), 1.0, self.chance
+        before = last = ""
         for _ in range(chance.randint(2, 5)):
-            vendor: Vendor = "vitec" if chance.random() < 0.2 else "propstreet"
-            yield self._edit(vendor, who, field, self.value(field), round(at, 3))
+            vendor: Vendor = "vitec" if chance.random() < 0.3 else "propstreet"
+            value = self.value(field)
+            if vendor == "vitec" and chance.random() < 0.6:
+                value, at = before or value, at + chance.uniform(0.1, 2.0)
+            yield self._edit(vendor, who, field, value, round(at, 3))
+            before, last = last, value
             at += chance.uniform(2, 60)
-        yield Faults("vitec", round(at + 30, 1), {"crawling": chance.choice((0.2, 0.5))}, at=0.0)
+        shares = {"crawling": chance.choice((0.2, 0.5)), "timeout_after": chance.choice((0.1, 0.4))}
+        yield Faults("vitec", round(at + 30, 1), shares, at=0.0)
 
     def _return(self) -> Scene:
         """A to B and back to A at one side."""

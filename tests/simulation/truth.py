@@ -7,6 +7,7 @@ e-mails in small letters), so that a vendor's own spelling is no change. Tags ar
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final, Literal, NamedTuple
 
 import phonenumbers
@@ -49,6 +50,10 @@ SPELLED: Final[dict[tuple[str, str], tuple[Callable[[Any], object], Callable[[An
 """Fields that may be spelled in several ways, as they stand at Vitec and at Propstreet."""
 
 TAGS: Final = {"contact": tuple(CATEGORIES.values()), "company": tuple(COMPANY_CATEGORIES.values())}
+
+
+ADJACENT: Final = 2.0
+"""Seconds between the answer to a read and the write that rests on it, at the most."""
 
 
 class Cell(NamedTuple):
@@ -246,13 +251,18 @@ class Truth:
         return lost.cell == by.cell and self.falls_in_window(by.cell, lost.at, by.at)
 
     def falls_in_window(self, cell: Cell, typed: float, written: float) -> bool:
-        """Whether what was typed then stood there after the last read, when the write of this moment was sent."""
+        """Whether what was typed then stood there after the read right before the write of this moment."""
         write = self.write_at(cell, written) if cell.vendor == "vitec" else None
         if write is None:
             return False
         told = {v.value for each, v in self.present.items() if each == (*cell[:3], "email")}
         looks = [
-            (call.processed, call.names(cell.record), any(value and call.names(value) for value in told))
+            (
+                call.processed,
+                call.answered,
+                call.names(cell.record),
+                any(value and call.names(value) for value in told),
+            )
             for call in self.calls.values()
             if call.vendor == "vitec"
             and not call.writes
@@ -261,8 +271,9 @@ class Truth:
             and call.answered <= write.sent
         ]
         made = not write.names(cell.record)  # Vitec matched it with what we meant to make (D2)
-        reads = [at for at, named, sought in looks if (sought if made else named)]
-        return bool(reads) and typed >= max(reads)
+        reads = [(at, known) for at, known, named, sought in looks if (sought if made else named)]
+        at, known = max(reads, default=(inf, -inf))
+        return typed >= at and write.sent - known <= ADJACENT
 
 
 class _Heard(Journal):

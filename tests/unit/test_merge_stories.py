@@ -423,6 +423,20 @@ def test_11_nothing_is_decided_before_both_sides_were_read_again() -> None:
     assert [issued.target for issued in pair.decide() if isinstance(issued, CommandIssued)] == [PROPSTREET]
 
 
+def test_11_what_we_wrote_is_no_later_than_the_edit_that_it_came_from() -> None:
+    """Both sides count as edited then, and the times decide: our write came after the newer edit."""
+    pair = linked()
+    pair.propstreet.edit(first_name="Anne")
+    pair.read(PROPSTREET)
+    pair.decide()
+    writing = under_way(pair, VITEC)
+    pair.propstreet.edit(first_name="Anni")
+    writing.leave().succeed()
+    pair.rewind()
+    pair.sync_up()
+    assert pair.values("first_name") == ("Anni", "Anni")
+
+
 def test_11_a_read_that_left_before_the_restore_settles_nothing() -> None:
     pair = linked()
     early = pair.glance(VITEC)

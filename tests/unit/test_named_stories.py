@@ -68,6 +68,17 @@ def test_an_echo_that_arrives_before_our_response_is_no_edit(vendor: str) -> Non
     assert lost(pair) == []
 
 
+def test_an_echo_that_arrives_before_our_response_costs_no_read() -> None:
+    pair = linked()
+    pair.vitec.edit(first_name="Anne")
+    pair.read(VITEC)
+    pair.decide()
+    writing = under_way(pair, PROPSTREET).leave()
+    pair.arrive(pair.webhook())
+    writing.succeed()
+    assert pair.side(PROPSTREET).need is None
+
+
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("minutes", [-10, 0, 10])
 def test_pushes_in_any_order_end_at_the_last_edit(order: tuple[int, ...], minutes: int) -> None:
