@@ -351,7 +351,6 @@ MUTANTS: Final[dict[str, Taken]] = {
 
 
 STORIES: Final = {
-    "incarnation": "test_merge_stories.py::test_11_the_same_decision_in_a_restored_log_has_another_idempotency_key",
     "inherited_since": "test_merge_stories.py::test_11_what_we_wrote_is_no_later_than_the_edit_that_it_came_from",
     "still_due": "test_merge_stories.py::test_9_a_queued_command_is_not_sent_when_its_source_went_and_came_back",
     "match_rivals": "test_linking.py::test_several_candidates_are_held_whichever_of_them_is_looked_at",
