@@ -39,8 +39,10 @@ class Stuck(msgspec.Struct, frozen=True):
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """A write that was attempted, for the how manieth time; it failed at `now`, and `jitter` in [0, 1) spreads the
-    next. A vendor that refused us is asked again after `closed_for` seconds."""
+    """A write that failed at `now`, with the number of its attempt; `jitter` in [0, 1) spreads the next one.
+
+    A vendor that refused us is asked again after `closed_for` seconds.
+    """
 
     entity: Entity
     target: str
@@ -75,9 +77,8 @@ def failed(tried: Tried, error: VendorError) -> Decision:
             return CommandDeadLettered(command, error.reason or name, error.status)
         case Retryable() | Duplicate() if later is not None:
             return CommandFailed(command, name, error.status, later)
-        case NotFound() if (
-            pending.record is None and later is not None
-        ):  # what it joins is not there, or not yet
+        case NotFound() if pending.record is None and later is not None:
+            # what it joins is not there, or not yet
             return CommandFailed(command, name, error.status, later)
         case Stale(status=409) if tried.attempt > STALE:
             return CommandDeadLettered(command, error.reason or "Conflict", error.status)

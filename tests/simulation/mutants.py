@@ -351,9 +351,10 @@ MUTANTS: Final[dict[str, Taken]] = {
 
 
 STORIES: Final = {
-    "incarnation": "test_merge_stories.py::test_11_the_same_decision_in_a_restored_log_has_another_idempotency_key",
     "inherited_since": "test_merge_stories.py::test_11_what_we_wrote_is_no_later_than_the_edit_that_it_came_from",
     "still_due": "test_merge_stories.py::test_9_a_queued_command_is_not_sent_when_its_source_went_and_came_back",
+    "match_rivals": "test_linking.py::test_several_candidates_are_held_whichever_of_them_is_looked_at",
+    "seal_after_reads": "test_merge_stories.py::test_4_two_sides_agree_only_when_each_was_read_after_the_others_change",
     "kept_pushes": "test_named_stories.py::test_an_echo_that_arrives_before_our_response_costs_no_read",
 }
 """Of what no seed notices: the test in tests/unit that tells the story which needs it."""

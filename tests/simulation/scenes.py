@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.simulation.steps import (
     VENDORS,
+    BackupRestored,
     Being,
     ByPeople,
     Category,
@@ -167,6 +168,18 @@ class Scenes:
             at += chance.uniform(2, 60)
         shares = {"crawling": chance.choice((0.2, 0.5)), "timeout_after": chance.choice((0.1, 0.4))}
         yield Faults("vitec", round(at + 30, 1), shares, at=0.0)
+
+    def forgotten(self) -> Iterator[Create | Remove | Edit | BackupRestored]:
+        """A company made at Vitec is carried over, removed at Propstreet, perhaps edited; then the log forgets it all."""
+        who, told = self._count["company"], {"name": self.value("name"), "website": self.value("website")}
+        self._count["company"] += 1
+        self._remember("vitec", "company", who, told)
+        carried = round(1.5 * self._poll + 15, 3)
+        yield Create("vitec", "company", who, told, at=2.0)
+        yield Remove("propstreet", "company", who, at=carried)
+        if self.chance.random() < 0.7:
+            yield self._edit("vitec", who, "name", self.value("name"), carried + 1, "company")
+        yield BackupRestored(carried + 5, at=carried + 6)
 
     def _return(self) -> Scene:
         """A to B and back to A at one side."""

@@ -83,6 +83,9 @@ def tell(seed: int, theme: str | None = None) -> Story:
         steps.append(GoLive(at=round(chance.uniform(0.3, 1.1) * last, 3)))
     if not quiet and chance.random() < 0.2:
         steps += (structs.replace(step, at=round(last + 10 + step.at, 3)) for step in scenes.late())
+    if not quiet and random.Random(f"what {seed} forgets").random() < 0.05:
+        last = max(step.at for step in steps)
+        steps += (structs.replace(step, at=round(last + 10 + step.at, 3)) for step in scenes.forgotten())
     return Story(seed, knobs, population, tuple(sorted(steps, key=lambda step: step.at)))
 
 
