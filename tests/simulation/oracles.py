@@ -456,9 +456,13 @@ def respelled(bench: Bench) -> Iterator[Violation]:
     what a vendor holds may have been typed there in the gap.
     """
     truth = bench.truth
-    for each in truth.respelled if not bench.forgetful else ():
+    for each in truth.respelled:
         shown = any(c.field == each.cell.field and c.loser_value == each.before for _, c in bench.conflicts)
-        if not shown and not truth.falls_in_window(each.cell, each.since, each.at):
+        if (
+            not shown
+            and each.at < bench.forgot_at
+            and not truth.falls_in_window(each.cell, each.since, each.at)
+        ):
             told = f"{each.before!r} became {each.after!r} at {each.at:.3f}"
             yield Violation("respelled", named(each.cell), told, bench.positions(each.cell[:3]))
 
