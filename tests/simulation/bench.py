@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
+from math import inf
 from typing import Any, Final, Protocol
 
 from msgspec import Struct, json, to_builtins
@@ -222,7 +223,12 @@ class Bench:
     @cached_property
     def forgetful(self) -> bool:
         """The log was restored in this story: what it forgot cannot be explained from it."""
-        return any(event.type == LOG_RESTORED for event in self.events)
+        return self.forgot_at < inf
+
+    @cached_property
+    def forgot_at(self) -> float:
+        """The second in which a restored log was recognised for the first time, inf without one."""
+        return min((self.seconds(e) for e in self.events if e.type == LOG_RESTORED), default=inf)
 
     @cached_property
     def observed(self) -> Mapping[Cell, list[tuple[float, str]]]:

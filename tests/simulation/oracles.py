@@ -452,12 +452,17 @@ def looped(bench: Bench) -> Iterator[Violation]:
 def respelled(bench: Bench) -> Iterator[Violation]:
     """Texts that the daemon wrote over others of the same meaning: a vendor's own form is nobody's edit.
 
-    On a first link two spellings of a name may meet; then the one that lost is on record.
+    On a first link two spellings of a name may meet; then the one that lost is on record. After a restored backup
+    what a vendor holds may have been typed there in the gap.
     """
     truth = bench.truth
     for each in truth.respelled:
         shown = any(c.field == each.cell.field and c.loser_value == each.before for _, c in bench.conflicts)
-        if not shown and not truth.falls_in_window(each.cell, each.since, each.at):
+        if (
+            not shown
+            and each.at < bench.forgot_at
+            and not truth.falls_in_window(each.cell, each.since, each.at)
+        ):
             told = f"{each.before!r} became {each.after!r} at {each.at:.3f}"
             yield Violation("respelled", named(each.cell), told, bench.positions(each.cell[:3]))
 

@@ -6,6 +6,7 @@ wait there all the same, it fails within a second, and `holds` of that statement
 """
 
 import asyncio
+import io
 import threading
 from collections.abc import Coroutine, Sequence
 from types import TracebackType
@@ -18,6 +19,11 @@ from tests.simulation.statements import by_text
 
 T = TypeVar("T")
 _MARK: Final = "UPDATE toveis.incarnation SET mark = $1"
+_TABLES: Final = (
+    "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('toveis', 'views') ORDER BY 1, 2"
+)
+Backup = dict[tuple[str, str], bytes]
+"""The rows of every table, by schema and name, in PostgreSQL's binary form."""
 PATIENCE: Final = 60.0
 """Seconds after which a server that does not answer is given up."""
 
@@ -56,6 +62,32 @@ class Postgres(Server):
 
     async def _end(self) -> None:
         self._pool.terminate()
+
+    def copy(self) -> Backup:
+        """What is committed now, as a backup would have it."""
+        return self.wait_for(self._copy())
+
+    async def _copy(self) -> Backup:
+        backup: Backup = {}
+        async with owner(self._dsn) as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+            for schema, table in await conn.fetch(_TABLES):
+                rows = io.BytesIO()
+                await conn.copy_from_table(table, schema_name=schema, output=rows, format="binary")
+                backup[schema, table] = rows.getvalue()
+        return backup
+
+    def become(self, backup: Backup) -> None:
+        """Hold what a backup holds; nobody may be connected. The log's own triggers are off meanwhile."""
+        self.wait_for(self._become(backup))
+
+    async def _become(self, backup: Backup) -> None:
+        async with owner(self._dsn) as conn, conn.transaction():
+            await conn.execute("SET LOCAL session_replication_role = replica; SET LOCAL lock_timeout = '1s'")
+            for schema, table in backup:
+                await conn.execute(f"TRUNCATE {schema}.{table}")
+            for (schema, table), rows in backup.items():
+                source = io.BytesIO(rows)
+                await conn.copy_to_table(table, schema_name=schema, source=source, format="binary")
 
     def statement(self, sql: str) -> Statement:
         """The statement of a text; one that is not known takes no locks and tells nobody."""

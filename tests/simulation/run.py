@@ -119,6 +119,7 @@ class World:
         self.story = story
         self.loop = loop
         self.database = database
+        self._pool = database.pool(_unhindered)
         self.began = datetime.fromisoformat(knobs.start)
         self.skew = {"vitec": knobs.vitec_skew, "propstreet": knobs.propstreet_skew}
         self.vitec = VitecConnectTwin(
@@ -183,7 +184,7 @@ class World:
             await self.do(step)
         await self._calm_down()
         going_on = await self._quiet()
-        async with self.database.pool(_unhindered).acquire() as conn:
+        async with self._pool.acquire() as conn:
             return await self._verdict(conn, going_on)
 
     def _connect(self) -> None:
@@ -273,7 +274,7 @@ class World:
 
     async def _restore(self) -> None:
         """The operator brings the newest lost value back, if there is one and it can be."""
-        pool = self.database.pool(_unhindered)
+        pool = self._pool
         appender = Appender(pool, TENANT, clock=self.machine.clock)
         tenant = Tenant(self._settings(), self.machine.mode, pool, appender, self.machine.clock)
         await appender.start()
@@ -325,7 +326,7 @@ class World:
         return going_on or "the log grows"
 
     async def _head(self) -> int:
-        async with self.database.pool(_unhindered).acquire() as conn:
+        async with self._pool.acquire() as conn:
             return await log.head(conn, TENANT)
 
     async def _going_on(self) -> str:
@@ -334,7 +335,7 @@ class World:
             return "the daemon is down"
         if self.machine.resting:
             return f"resting: {', '.join(self.machine.resting)}"
-        async with self.database.pool(_unhindered).acquire() as conn:
+        async with self._pool.acquire() as conn:
             head = await log.head(conn, TENANT)
             places = (await views.position(conn, TENANT), await working.checkpoint(conn, TENANT, "react"))
             waiting = await views.commands_in(conn, TENANT, sorted(OPEN))
