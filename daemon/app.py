@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,8 +15,8 @@ from aiohttp import web
 from daemon.deliver import Deliverer, PropstreetTarget, VitecConnectTarget
 from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
-from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable
-from daemon.domain.settings import Limits, Settings
+from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable, StorageError
+from daemon.domain.settings import Limits, Settings, VitecSettings
 from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
@@ -30,13 +30,14 @@ from daemon.processor import Tenant, options_of
 from daemon.project import Projector
 from daemon.react import Reactor
 from daemon.service import Service
+from daemon.spending import Spending, fingerprint
 from daemon.storage import log as event_log
 from daemon.storage import migrations, rebuild, views
 from daemon.storage.appender import Appender
 from daemon.storage.connection import open_pool, owner
 from daemon.storage.listener import EVENTS, POLLS, READS, RETRIES, VIEWS, Listener
 from daemon.telemetry import log
-from daemon.vendors.limiter import Limiter
+from daemon.vendors.limiter import Limiter, windows_of
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_hub.client import VitecHubClient
@@ -182,7 +183,9 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
             await keepers[-1].recognise()
             stack.push_async_callback(keepers[-1].close)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        vendors = {name: Vendors(tenant, session) for name, tenant in tenants.items()}
+        limiters = Limiters()
+        stack.push_async_callback(limiters.settle)
+        vendors = {name: Vendors(tenant, session, limiters) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
         await _refold(settings, dsn)
         services = [s for name, tenant in tenants.items() for s in stages(tenant, vendors[name])]
@@ -247,9 +250,13 @@ async def _refold(settings: Settings, dsn: str) -> None:
 class Vendors:
     """One tenant's two vendors: every stage shares a client, and thereby its limiter."""
 
-    def __init__(self, tenant: Tenant, session: aiohttp.ClientSession) -> None:
-        self.vitec = _vitec(tenant, session)
-        self.propstreet = _propstreet(tenant, session)
+    def __init__(self, tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters") -> None:
+        settings = tenant.settings
+        self.vitec = _vitec(
+            tenant, session, limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
+        )
+        key = settings.propstreet.base_url, settings.propstreet.client_id
+        self.propstreet = _propstreet(tenant, session, limiters.of(tenant, settings.propstreet.limits, *key))
 
     async def lead_sources(self) -> list[tuple[str, str]]:
         """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
@@ -311,7 +318,14 @@ def _polls(tenant: Tenant, vitec: VitecConnectClient, propstreet: PropstreetClie
     return polls
 
 
-def _vitec(tenant: Tenant, session: aiohttp.ClientSession) -> VitecConnectClient | VitecHubClient:
+def _login(vitec: VitecSettings) -> tuple[str, str, str]:
+    """What Vitec counts the calls of: nobody says whether by login or by customer, so by both."""
+    return vitec.base_url, vitec.username, vitec.customer_id
+
+
+def _vitec(
+    tenant: Tenant, session: aiohttp.ClientSession, limiter: Limiter
+) -> VitecConnectClient | VitecHubClient:
     vitec = tenant.settings.vitec
     if vitec.product == "hub":
         return VitecHubClient(
@@ -320,7 +334,7 @@ def _vitec(tenant: Tenant, session: aiohttp.ClientSession) -> VitecConnectClient
             vitec.customer_id,
             vitec.username,
             vitec.password.reveal(),
-            _limiter(vitec.limits),
+            limiter,
             clock=tenant.clock,
         )
     return VitecConnectClient(
@@ -329,7 +343,7 @@ def _vitec(tenant: Tenant, session: aiohttp.ClientSession) -> VitecConnectClient
         vitec.customer_id,
         vitec.username,
         vitec.password.reveal(),
-        _limiter(vitec.limits),
+        limiter,
         clock=tenant.clock,
         credentials={
             group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()
@@ -337,23 +351,40 @@ def _vitec(tenant: Tenant, session: aiohttp.ClientSession) -> VitecConnectClient
     )
 
 
-def _propstreet(tenant: Tenant, session: aiohttp.ClientSession) -> PropstreetClient:
+def _propstreet(tenant: Tenant, session: aiohttp.ClientSession, limiter: Limiter) -> PropstreetClient:
     propstreet = tenant.settings.propstreet
     return PropstreetClient(
         session,
         propstreet.base_url,
         propstreet.client_id,
         propstreet.client_secret.reveal(),
-        _limiter(propstreet.limits),
+        limiter,
         clock=tenant.clock,
     )
 
 
-def _limiter(limits: Limits) -> Limiter:
-    return Limiter(
-        limits.per_second,
-        limits.per_minute,
-        limits.per_hour,
-        limits.concurrency,
-        clock=asyncio.get_running_loop().time,
-    )
+class Limiters:
+    """The limiter of every credential: tenants that share one share its windows."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Limiter] = {}
+
+    def of(self, tenant: Tenant, limits: Limits, *credential: str) -> Limiter:
+        """The limiter of a credential, on record in the tenant's database; the first tenant's limits count."""
+        name, ticks = fingerprint(*credential), asyncio.get_running_loop().time
+        if name not in self._known:
+            ledger = Spending(name, tenant.random_id(), tenant.connection, tenant.clock, ticks)
+            self._known[name] = Limiter(
+                windows_of(limits),
+                limits.concurrency,
+                pace=limits.per_second or None,
+                ledger=ledger,
+                clock=ticks,
+            )
+        return self._known[name]
+
+    async def settle(self) -> None:
+        """Nobody calls any more: what was spent is on record for the next start."""
+        for limiter in self._known.values():
+            with suppress(StorageError):  # then all that was taken counts as spent
+                await limiter.settle()

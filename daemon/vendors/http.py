@@ -160,9 +160,9 @@ class Endpoint:
         if body is not None:
             data = body if isinstance(body, bytes) else _json(route, body)
             sent["Content-Type"] = "application/json"
-        async with self._limiter.slot(self._priority):
+        async with self._limiter.slot(self._priority) as number:
             answer = await self._exchange(route, url, query, sent, data)
-            self._heed(answer)
+            self._heed(answer, number)
         if answer.status >= 300:
             raise self._refusal(answer)
         return answer
@@ -200,12 +200,13 @@ class Endpoint:
             if self._on_call:
                 self._on_call(str(route), status, time.perf_counter() - started)
 
-    def _heed(self, answer: Answer) -> None:
-        """Pauses all users of the limiter when the vendor says that the limit is reached."""
+    def _heed(self, answer: Answer, number: int) -> None:
+        """Tells the limiter, and thereby all its users, how long to wait, or how many calls are left."""
         if (wait := self._retry_after(answer)) is not None:
             self._limiter.pause(wait)
-        elif answer.headers.get("RateLimit-Remaining") == "0":
-            self._limiter.pause(_seconds(answer.headers.get("RateLimit-Reset")) or 0.0)
+        left, reset = (_seconds(answer.headers.get(f"RateLimit-{name}")) for name in ("Remaining", "Reset"))
+        if left is not None and reset is not None:
+            self._limiter.hear(number, int(left), reset)
 
     def _refusal(self, answer: Answer) -> VendorError:
         route, status = answer.route, answer.status

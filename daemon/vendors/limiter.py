@@ -1,77 +1,89 @@
-"""How fast a vendor is called: pace, minute and hour windows, concurrency, and the pauses it asks for."""
+"""How fast a vendor is called: pace, windows, concurrency, and the pauses that it asks for, for all users at once."""
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from enum import IntEnum
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
+from typing import Final, Protocol
 
+import msgspec
 from aiolimiter import AsyncLimiter
 
-# This share of every minute and hour is kept for live traffic, so that a backfill never shuts it out.
-RESERVED_FOR_LIVE = 0.1
+from daemon.domain.errors import Retryable, StorageError
+from daemon.domain.settings import Limits
+from daemon.domain.windows import Priority, Ramp, Spent, Told, Window
+
+__all__ = ["Ledger", "Limiter", "Priority", "windows_of"]
+
+SPANS: Final = (("per_second", 1.0), ("per_minute", 60.0), ("per_hour", 3600.0))
 
 
-class Priority(IntEnum):
-    """Who goes first when calls must wait; the lower number does."""
-
-    LIVE = 0
-    READ_BACK = 1
-    AUDIT = 2
-    BACKFILL = 3
+def windows_of(limits: Limits) -> list[Window]:
+    """The windows that a credential has; a limit of 0 lifts its window."""
+    return [Window(limit, span) for name, span in SPANS if (limit := getattr(limits, name))]
 
 
-class Window:
-    """An exact sliding window: never more than `limit` calls within any `span` seconds."""
+class Block(msgspec.Struct, eq=False):
+    """Calls that were put on record before they leave, all until one moment: how many were used, and when they ended."""
 
-    def __init__(self, limit: int, span: float) -> None:
-        self._limit = limit
-        self._for_others = max(1, limit - int(limit * RESERVED_FOR_LIVE))
-        self._span = span
-        self._times: deque[float] = deque()
+    number: int
+    calls: int
+    until: float
+    used: int = 0
+    running: int = 0
+    ended: float = -inf
 
-    def delay(self, now: float, priority: Priority) -> float:
-        """Seconds until a call of this priority fits; 0 when it fits now."""
-        while self._times and self._times[0] + self._span <= now:
-            self._times.popleft()
-        limit = self._limit if priority is Priority.LIVE else self._for_others
-        if len(self._times) < limit:
-            return 0.0
-        return self._times[-limit] + self._span - now
+    def open(self, now: float) -> bool:
+        """Whether a call may leave on it."""
+        return self.used < self.calls and now < self.until
 
-    def record(self, now: float) -> None:
-        """A call leaves."""
-        self._times.append(now)
+
+class Ledger(Protocol):
+    """Where the calls of a credential are on record, for other processes and for the next start."""
+
+    async def take(
+        self, room: Callable[[Sequence[Spent]], int], until: float, over: Sequence[Block]
+    ) -> Block:
+        """Put calls on record that leave before `until`, and what the blocks that are over have really spent.
+
+        `room` says how many, given what others spent. Raises StorageError.
+        """
 
 
 class Limiter:
     """Keeps all callers of one credential within every window of a vendor at once.
 
-    `per_second`, `per_minute`, `per_hour`: the most calls in any such span; 0 or None lifts that window.
-    Calls are paced evenly within the second, since a burst of twenty is what a vendor's own window punishes.
-    `concurrency`: the most calls under way. `clock`: seconds that never go back.
+    `pace`: calls a second, evenly spread, since a burst is what a vendor's own window punishes; None lifts it.
+    `concurrency`: the most calls under way. `clock`: seconds that never go back. With a `ledger`, calls are on record
+    before they leave, a block at a time, so that other processes and the next start know of them.
     """
 
     def __init__(
         self,
-        per_second: float | None,
-        per_minute: int | None,
-        per_hour: int | None,
+        windows: list[Window],
         concurrency: int,
         *,
+        pace: float | None = None,
+        ledger: Ledger | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pace = AsyncLimiter(1, 1 / per_second) if per_second else None
-        self._windows = [
-            Window(limit, span) for limit, span in ((per_minute, 60.0), (per_hour, 3600.0)) if limit
-        ]
+        self._pace = AsyncLimiter(1, 1 / pace) if pace else None
+        self._windows = windows
         self._concurrency = concurrency
         self._clock = clock
         self._running = 0
-        self._paused_until = float("-inf")
+        self._ledger = ledger if windows else None
+        # a block is a fiftieth of the narrowest window: so much may be lost when a process dies with it
+        wide = [window for window in windows if window.span > 1.0] or windows
+        self._stretch = min([1.0, *(window.span / 50 for window in wide)])
+        self._most = max(1, min([window.limit // 50 for window in wide], default=1))
+        self._block = Block(0, 0, -inf)
+        self._blocks: list[Block] = []
+        self._told = Told()
+        self._ramp = Ramp()
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._tickets = count()
         # One caller at a time stands in the door: admitted, but still held up by the pace. What the windows
@@ -80,41 +92,86 @@ class Limiter:
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def slot(self, priority: Priority = Priority.LIVE) -> AsyncIterator[None]:
-        """Holds one call's place: `async with limiter.slot(): ...` waits until the call may leave."""
-        await self._enter(priority)
+    async def slot(self, priority: Priority = Priority.LIVE) -> AsyncIterator[int]:
+        """Holds one call's place: `async with limiter.slot() as call: ...` waits until the call may leave."""
+        block, call = await self._enter(priority)
         try:
-            yield
+            yield call
         finally:
+            now = self._clock()
             self._running -= 1
+            block.running, block.ended = block.running - 1, now
+            for window in self._windows:
+                window.end(now)
             self._admit()
 
     def pause(self, seconds: float) -> None:
-        """Lets nobody leave for so many seconds (the vendor said Retry-After); calls under way go on."""
-        self._paused_until = max(self._paused_until, self._clock() + seconds)
+        """Lets nobody leave for so many seconds (the vendor said Retry-After), and then slowly; calls under way go on."""
+        self._ramp.restart(self._clock() + seconds)
+
+    def hear(self, call: int, left: int, seconds: float) -> None:
+        """The answer to a call, by the number of its slot, says how many are left for so many seconds."""
+        self._told.hear(call, left, self._clock() + seconds)
 
     def delay(self, priority: Priority = Priority.LIVE) -> float:
-        """Seconds until pauses and windows would let a call of this priority leave; 0 when they would now."""
+        """Seconds until a call of this priority could leave; 0 when it could now, inf when an answer has to come first."""
         now = self._clock()
         delays = [window.delay(now, priority) for window in self._windows]
-        return max(0.0, self._paused_until - now, *delays)
+        return max(0.0, self._ramp.delay(now), self._told.delay(now), *delays)
 
-    async def _enter(self, priority: Priority) -> None:
+    async def settle(self) -> None:
+        """Nobody calls any more: record what was spent. Raises StorageError."""
+        if self._ledger is not None and self._blocks:
+            await self._ledger.take(lambda _: 0, self._clock(), self._over(closing=True))
+
+    async def _enter(self, priority: Priority) -> tuple[Block, int]:
         ticket = next(self._tickets)
         while True:
             await self._reach_door(priority, ticket)
             try:
                 if self._pace:
                     await self._pace.acquire()
-                now = self._clock()
-                if self._paused_until <= now:  # else a pause began while standing in the door: queue again
-                    self._running += 1
-                    for window in self._windows:
-                        window.record(now)
-                    return
+                if self._ledger is not None and not self._block.open(self._clock()):
+                    await self._book(self._ledger, priority)
+                if self.delay(priority) == 0.0 and (self._ledger is None or self._block.open(self._clock())):
+                    return self._leave()
+                # else something was heard, or spent by others, while it stood in the door: queue again
             finally:
                 self._door_taken = False
                 self._admit()
+
+    async def _book(self, ledger: Ledger, priority: Priority) -> None:
+        """Put the next calls on record."""
+
+        def room(others: Sequence[Spent]) -> int:
+            now = self._clock()
+            for window in self._windows:
+                window.share(others)
+            fits = min(window.room(now, priority) for window in self._windows)
+            return max(0, min(fits, self._most))
+
+        try:
+            self._block = await ledger.take(room, self._clock() + self._stretch, self._over())
+        except StorageError as error:
+            raise Retryable("the calls cannot be put on record") from error
+        if self._block.calls:
+            self._blocks.append(self._block)
+
+    def _over(self, *, closing: bool = False) -> list[Block]:
+        """The blocks that nothing more will be spent of."""
+        now = self._clock()
+        over = [block for block in self._blocks if not block.running and (closing or not block.open(now))]
+        self._blocks = [block for block in self._blocks if block not in over]
+        return over
+
+    def _leave(self) -> tuple[Block, int]:
+        block = self._block
+        block.used, block.running = block.used + 1, block.running + 1
+        self._running += 1
+        self._ramp.begin(self._clock())
+        for window in self._windows:
+            window.begin()
+        return block, self._told.begin()
 
     async def _reach_door(self, priority: Priority, ticket: int) -> None:
         if not self._waiting and self._may_admit() and self.delay(priority) == 0.0:
@@ -135,7 +192,7 @@ class Limiter:
         return not self._door_taken and self._running < self._concurrency
 
     def _admit(self) -> None:
-        """Opens the door to the first in line, or comes back when the windows will have room."""
+        """Opens the door to the first in line, or comes back when there will be room."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -145,7 +202,8 @@ class Limiter:
             return
         priority, _, turn = self._waiting[0]
         if delay := self.delay(priority):
-            self._timer = turn.get_loop().call_later(delay, self._admit)
+            if delay < inf:  # else the answer that has to come first admits it
+                self._timer = turn.get_loop().call_later(delay, self._admit)
             return
         heappop(self._waiting)
         self._door_taken = True

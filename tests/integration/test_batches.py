@@ -62,7 +62,7 @@ async def tenant(database: str) -> AsyncIterator[Tenant]:
 async def poller(tenant: Tenant, vendor: Vendor) -> AsyncIterator[PropstreetPoller]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         base = str(vendor.server.make_url(""))
-        client = PropstreetClient(session, base, "client", "hush", Limiter(None, None, None, 5))
+        client = PropstreetClient(session, base, "client", "hush", Limiter([], 5))
         yield PropstreetPoller(tenant, client, "contact")
 
 
@@ -70,7 +70,7 @@ async def poller(tenant: Tenant, vendor: Vendor) -> AsyncIterator[PropstreetPoll
 async def vitec(vendor: Vendor) -> AsyncIterator[VitecConnectClient]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         base = str(vendor.server.make_url(""))
-        yield VitecConnectClient(session, base, "M11385", "1234", "hush", Limiter(None, None, None, 5))
+        yield VitecConnectClient(session, base, "M11385", "1234", "hush", Limiter([], 5))
 
 
 def row(n: int, name: str = "Berg", minute: int = 0) -> dict[str, Any]:

@@ -80,13 +80,13 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def vitec(vendor: Vendor, session: aiohttp.ClientSession) -> VitecConnectClient:
     base = str(vendor.server.make_url(""))
-    return VitecConnectClient(session, base, "M11385", "1234", "hush", Limiter(None, None, None, 5))
+    return VitecConnectClient(session, base, "M11385", "1234", "hush", Limiter([], 5))
 
 
 @pytest.fixture
 def propstreet(vendor: Vendor, session: aiohttp.ClientSession) -> PropstreetClient:
     base = str(vendor.server.make_url(""))
-    return PropstreetClient(session, base, "client", "hush", Limiter(None, None, None, 5))
+    return PropstreetClient(session, base, "client", "hush", Limiter([], 5))
 
 
 def believe(monkeypatch: pytest.MonkeyPatch, question: str, answer: Any) -> None:

@@ -41,7 +41,7 @@ class Hub:
         self.client = self.login()
 
     def login(self, password: str = "twin-password", installation: str = INSTALLATION) -> VitecHubClient:
-        limiter = Limiter(None, None, None, 5)
+        limiter = Limiter([], 5)
         return VitecHubClient(
             self.session, self.base, installation, self.twin.username, password, limiter, timeout=2.0
         )

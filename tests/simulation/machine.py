@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from daemon.app import DRAIN, Daemon, Vendors, stages
+from daemon.app import DRAIN, Daemon, Limiters, Vendors, stages
 from daemon.domain.capabilities import available
 from daemon.domain.errors import DatabaseUnreachable
 from daemon.domain.settings import Mode, TenantSettings
@@ -173,7 +173,7 @@ class Machine:
         tenant = Tenant(available(self.settings), self.mode, self._pool, appender, self.clock, chance)
         keeper = Keeper(tenant, self._drawer)
         await keeper.recognise()
-        vendors = Vendors(tenant, self._network.session("daemon"))
+        vendors = Vendors(tenant, self._network.session("daemon"), Limiters())
         leads = LeadReceiver({tenant.name: tenant}, {tenant.name: vendors.lead_sources}, None)
         self._network.listen(HOST, Receiver({tenant.name: tenant}, _ready, leads).app(), self.life)
         services = [*stages(tenant, vendors), keeper]

@@ -36,7 +36,7 @@ from daemon.domain.streams import (
 )
 from daemon.processor import Tenant
 from daemon.project import Projector
-from daemon.storage import log, rebuild, views, working
+from daemon.storage import calls, log, rebuild, views, working
 from daemon.storage.appender import Appender
 from projections.views import VIEWS, Fold
 from tests.integration.annals import NOON, OPTIONS, TENANT, anew, annals, tenant_settings
@@ -55,6 +55,7 @@ RESTORED: Final = event(
     LOG_STREAM, encode(LogRestored(UUID(int=7), 99)), type=LOG_RESTORED, origin="toveis", meta=None
 )
 LATER: Final = NOON + timedelta(days=30)
+HOLDERS: Final = (UUID(int=7), UUID(int=8))
 Samples = dict[str, list[tuple[Any, ...]]]
 
 
@@ -130,6 +131,18 @@ class Told:
             await working.move_cursor(conn, TENANT, VITEC, None)
             await working.ask_polls(conn, TENANT)
             await working.ask_again(conn, TENANT)
+        await self._spend()
+
+    async def _spend(self) -> None:
+        """Two processes put calls of one credential on record; one block is over, one is old."""
+        for holder in HOLDERS:
+            for block, (granted, age) in enumerate(((3, 4000), (5, 20), (7, 10))):
+                async with self.pool.acquire() as conn, conn.transaction():
+                    await calls.lock(conn, "credential")
+                    await calls.forget(conn, "credential", LATER - timedelta(hours=1))
+                    counted = LATER - timedelta(seconds=age)
+                    await calls.record(conn, "credential", holder, block, granted, counted)
+                    await calls.settle(conn, "credential", holder, 1, 4, LATER)
 
 
 def _move(source: str, cursor: str) -> Callable[[Any], Any]:
@@ -218,6 +231,8 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "working.cursors": tenants,
         "working.reads": [(TENANT, [*streams, streams[0]])],
         "progress.read": tenants,
+        "calls.of_others": [("credential", holder) for holder in (*HOLDERS, UUID(int=9))]
+        + [("no", HOLDERS[0])],
         "rebuild.check_log": [(TENANT,)],
         **{f"{view}.all": tenants for view in VIEWS},
         "views.entities_of_records": [

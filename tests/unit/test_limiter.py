@@ -1,10 +1,14 @@
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
 
-from daemon.vendors.limiter import Limiter, Priority, Window
+from daemon.domain.errors import DatabaseUnreachable, Retryable
+from daemon.domain.settings import Limits
+from daemon.domain.windows import Spent, Window
+from daemon.vendors.limiter import Block, Limiter, Priority, windows_of
 
 
 class Clock:
@@ -29,30 +33,8 @@ async def turns_taken() -> None:
         await asyncio.sleep(0)
 
 
-def test_a_window_never_holds_more_calls_than_its_limit_in_any_span() -> None:
-    window = Window(20, 60.0)
-    left: list[float] = []
-    now = 0.0
-    for step in range(500):
-        now += (step * 7919 % 13) / 4
-        now += window.delay(now, Priority.LIVE)
-        window.record(now)
-        left.append(now)
-    assert all(later - earlier >= 60.0 for earlier, later in zip(left, left[20:], strict=False))
-
-
-def test_a_window_opens_exactly_when_its_oldest_call_leaves_it() -> None:
-    window = Window(2, 60.0)
-    window.record(0.0)
-    window.record(10.0)
-    assert window.delay(30.0, Priority.LIVE) == 30.0
-    assert window.delay(60.0, Priority.LIVE) == 0.0
-    window.record(60.0)
-    assert window.delay(60.0, Priority.LIVE) == 10.0
-
-
 async def test_a_tenth_of_the_minute_is_kept_for_live_traffic() -> None:
-    limiter = Limiter(None, 600, None, 5, clock=Clock())
+    limiter = Limiter([Window(600, 60.0)], 5, clock=Clock())
     await go(limiter, 540, Priority.BACKFILL)
     assert limiter.delay(Priority.BACKFILL) == 60.0
     assert limiter.delay(Priority.LIVE) == 0.0
@@ -62,7 +44,7 @@ async def test_a_tenth_of_the_minute_is_kept_for_live_traffic() -> None:
 
 async def test_the_hour_binds_when_the_minute_does_not() -> None:
     clock = Clock()
-    limiter = Limiter(0, 10, 15, 5, clock=clock)
+    limiter = Limiter([Window(10, 60.0), Window(15, 3600.0)], 5, clock=clock)
     await go(limiter, 10)
     assert limiter.delay() == 60.0
     clock.now += 60
@@ -71,7 +53,7 @@ async def test_the_hour_binds_when_the_minute_does_not() -> None:
 
 
 async def test_calls_are_paced_evenly_within_the_second() -> None:
-    limiter = Limiter(200, None, None, 5)
+    limiter = Limiter([], 5, pace=200)
     left: list[float] = []
 
     async def call() -> None:
@@ -83,16 +65,16 @@ async def test_calls_are_paced_evenly_within_the_second() -> None:
     assert all(later - earlier > 0.001 for earlier, later in pairwise(left))
 
 
-@pytest.mark.parametrize("lifted", [0, None])
-async def test_zero_and_none_lift_a_window_and_leave_calls_nearly_free(lifted: int | None) -> None:
-    limiter = Limiter(lifted, lifted, lifted, 5)
+async def test_zero_lifts_a_window_and_without_any_calls_are_nearly_free() -> None:
+    lifted = windows_of(Limits(per_second=0, per_minute=0, per_hour=0, concurrency=5))
+    limiter = Limiter(lifted, 5)
     started = time.perf_counter()
     await go(limiter, 5000)
     assert (time.perf_counter() - started) / 5000 < 100e-6
 
 
 async def test_no_more_calls_run_at_once_than_the_concurrency() -> None:
-    limiter = Limiter(None, 600, None, 3)
+    limiter = Limiter([Window(600, 60.0)], 3)
     running = most = 0
     gate = asyncio.Event()
 
@@ -113,7 +95,7 @@ async def test_no_more_calls_run_at_once_than_the_concurrency() -> None:
 
 
 async def test_live_calls_overtake_a_backfill_that_came_first() -> None:
-    limiter = Limiter(None, None, None, 1)
+    limiter = Limiter([], 1)
     order: list[Priority] = []
 
     async def call(priority: Priority) -> None:
@@ -129,7 +111,7 @@ async def test_live_calls_overtake_a_backfill_that_came_first() -> None:
 
 
 async def test_a_pause_is_obeyed_by_everybody_also_by_those_already_waiting() -> None:
-    limiter = Limiter(100, None, None, 5)
+    limiter = Limiter([], 5, pace=100)
     left: list[float] = []
 
     async def call() -> None:
@@ -147,14 +129,14 @@ async def test_a_pause_is_obeyed_by_everybody_also_by_those_already_waiting() ->
 
 
 async def test_a_shorter_pause_does_not_shorten_a_longer_one() -> None:
-    limiter = Limiter(None, None, None, 1, clock=Clock())
+    limiter = Limiter([], 1, clock=Clock())
     limiter.pause(30)
     limiter.pause(5)
     assert limiter.delay() == 30.0
 
 
 async def test_a_caller_that_gives_up_leaves_its_place_to_the_next() -> None:
-    limiter = Limiter(50, None, None, 1)
+    limiter = Limiter([], 1, pace=50)
 
     async def given_up(call: asyncio.Task[None]) -> None:
         call.cancel()
@@ -174,8 +156,79 @@ async def test_a_caller_that_gives_up_leaves_its_place_to_the_next() -> None:
 
 
 async def test_a_call_that_fails_gives_its_place_back() -> None:
-    limiter = Limiter(None, None, None, 1)
+    limiter = Limiter([], 1)
     with pytest.raises(RuntimeError, match="broken"):
         async with limiter.slot():
             raise RuntimeError("broken")
     await go(limiter, 1)
+
+
+async def test_after_a_pause_calls_leave_slowly_at_first() -> None:
+    clock = Clock()
+    limiter = Limiter([], 5, clock=clock)
+    limiter.pause(30)
+    clock.now += 30
+    await go(limiter, 1)
+    assert limiter.delay() == 1.0
+
+
+async def test_what_the_vendor_says_is_left_binds_everybody() -> None:
+    limiter = Limiter([], 5, clock=Clock())
+    async with limiter.slot() as call:
+        limiter.hear(call, 2, 45.0)
+    await go(limiter, 2)
+    assert limiter.delay() == 45.0
+
+
+class Paper:
+    """A ledger that others write in, too."""
+
+    def __init__(self, *others: Spent) -> None:
+        self.others = list(others)
+        self.blocks: list[Block] = []
+        self.over: list[tuple[int, int]] = []
+        self.broken = False
+
+    async def take(
+        self, room: Callable[[Sequence[Spent]], int], until: float, over: Sequence[Block]
+    ) -> Block:
+        if self.broken:
+            raise DatabaseUnreachable("gone")
+        self.over += [(block.number, block.used) for block in over]
+        self.blocks.append(Block(len(self.blocks) + 1, room(self.others), until))
+        return self.blocks[-1]
+
+
+async def test_calls_are_on_record_before_they_leave_and_settled_when_they_are_over() -> None:
+    paper, clock = Paper(), Clock()
+    limiter = Limiter([Window(600, 60.0)], 5, ledger=paper, clock=clock)
+    await go(limiter, 15)
+    assert [(block.calls, block.used) for block in paper.blocks] == [(12, 12), (12, 3)]
+    assert paper.over == [(1, 12)]
+    clock.now += 2.0
+    await go(limiter, 1)
+    assert paper.over == [(1, 12), (2, 3)], "a block is old after a second"
+    await limiter.settle()
+    assert paper.over[-1] == (3, 1)
+
+
+async def test_what_others_spent_is_known_before_a_call_leaves() -> None:
+    clock = Clock()
+    limiter = Limiter([Window(10, 60.0)], 5, ledger=Paper(Spent(clock.now, 9)), clock=clock)
+    await go(limiter, 1)
+    waiting = asyncio.create_task(go(limiter, 1))
+    await turns_taken()
+    assert not waiting.done()
+    assert limiter.delay() == 60.0
+    waiting.cancel()
+
+
+async def test_without_a_record_nothing_leaves_and_it_may_be_tried_again() -> None:
+    paper = Paper()
+    limiter = Limiter([Window(10, 60.0)], 5, ledger=paper, clock=Clock())
+    paper.broken = True
+    with pytest.raises(Retryable):
+        await go(limiter, 1)
+    paper.broken = False
+    await go(limiter, 1)
+    assert [block.used for block in paper.blocks] == [1]

@@ -921,7 +921,7 @@ async def vendor() -> AsyncIterator[Vendor]:
 
 @pytest.fixture
 async def clients(vendor: Vendor) -> AsyncIterator[dict[str, VitecConnectClient | PropstreetClient]]:
-    address, limiter = str(vendor.server.make_url("")), Limiter(None, None, None, 8)
+    address, limiter = str(vendor.server.make_url("")), Limiter([], 8)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield {
             "vitec": VitecConnectClient(session, address, "M11385", "1234", "password", limiter),

@@ -66,7 +66,7 @@ CALLS: dict[str, Call] = {
 @pytest.fixture
 async def client() -> AsyncIterator[PropstreetClient]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        limiter = Limiter(None, None, None, 8)
+        limiter = Limiter([], 8)
         yield PropstreetClient(session, BASE, "client", "s3cret", limiter, clock=lambda: NOW)
 
 

@@ -51,7 +51,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def limiter() -> Limiter:
-    return Limiter(None, None, None, 5)
+    return Limiter([], 5)
 
 
 @pytest.fixture
@@ -341,7 +341,7 @@ async def test_an_unreadable_contact_is_never_taken_for_an_unknown_one(
 async def test_a_reached_limit_waits_as_long_as_a_date_says(
     session: aiohttp.ClientSession, vendor: aioresponses
 ) -> None:
-    limiter = Limiter(None, None, None, 5, clock=lambda: 0.0)
+    limiter = Limiter([], 5, clock=lambda: 0.0)
     now = datetime(2026, 10, 4, 8, 0, tzinfo=UTC)
     client = VitecConnectClient(session, BASE, "M11385", "1234", "hemligt", limiter, clock=lambda: now)
     vendor.post(

@@ -29,7 +29,7 @@ SEVEN = 7  # an id that came as a number
 @pytest.fixture
 async def client() -> AsyncIterator[VitecConnectClient]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        yield VitecConnectClient(session, BASE, "M11385", "1234", "hemligt", Limiter(None, None, None, 5))
+        yield VitecConnectClient(session, BASE, "M11385", "1234", "hemligt", Limiter([], 5))
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ async def client() -> AsyncIterator[VitecConnectClient]:
     credentials = {group: (group, "lösen") for group in GROUPS}
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield VitecConnectClient(
-            session, BASE, "M11385", "shared", "x", Limiter(None, None, None, 5), credentials=credentials
+            session, BASE, "M11385", "shared", "x", Limiter([], 5), credentials=credentials
         )
 
 
@@ -226,7 +226,7 @@ async def test_a_group_without_a_pair_of_its_own_uses_the_shared_one(
 ) -> None:
     vendor.add(ANY_ADDRESS, case.method, body=case.answer)
     others = {group: (group, "y") for group in GROUPS if group != case.group}
-    limiter = Limiter(None, None, None, 5)
+    limiter = Limiter([], 5)
     async with aiohttp.ClientSession() as session:
         await case.call(
             VitecConnectClient(session, BASE, "M11385", "shared", "x", limiter, credentials=others)

@@ -40,7 +40,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def limiter() -> Limiter:
-    return Limiter(None, None, None, 5, clock=lambda: 0.0)
+    return Limiter([], 5, clock=lambda: 0.0)
 
 
 @pytest.fixture
