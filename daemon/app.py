@@ -17,6 +17,7 @@ from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable, StorageError
 from daemon.domain.settings import Limits, Settings, VitecSettings
+from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
@@ -52,14 +53,24 @@ def utc_now() -> datetime:
 
 
 async def run(
-    settings: Settings, dsn: str, *, embedded: bool, on_ready: Callable[[int], None] | None = None
+    settings: Settings,
+    dsn: str,
+    server: EmbeddedPostgres | None,
+    *,
+    on_ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT. `on_ready` is told the port. Raises ConfigError when migrations are missing."""
+    """Run until SIGTERM or SIGINT; `server` is the embedded PostgreSQL, if it is ours. `on_ready` is told the port.
+
+    Raises ConfigError when migrations are missing.
+    """
     async with AsyncExitStack() as stack:
         stop = asyncio.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-        await _migrate(dsn, embedded=embedded)
+        await _migrate(dsn, embedded=server is not None)
+        if server is not None:
+            keeping = asyncio.create_task(_keep_alive(server))
+            stack.callback(keeping.cancel)
         daemon = await stack.enter_async_context(running(settings, dsn))
         gc.collect()
         gc.freeze()  # what is up now stays up: the collector need not look at it again and again
@@ -72,6 +83,19 @@ async def run(
         log.info("app.stopping")
         if failed.done():
             failed.result()
+
+
+async def _keep_alive(server: EmbeddedPostgres) -> None:
+    """PostgreSQL may end by itself (a full disk, the kernel short of memory): start it again."""
+    while True:
+        await asyncio.sleep(1)
+        try:
+            if server.revive():
+                log.warning(
+                    "app.database_started_again", advice="postgres.log in data_dir says why it had ended"
+                )
+        except (DatabaseUnreachable, OSError) as error:
+            log.error("app.database_does_not_start", reason=type(error).__name__)
 
 
 def warnings(settings: Settings) -> list[str]:

@@ -108,6 +108,16 @@ class EmbeddedPostgres:
                 os.close(descriptor)
         self._server, self._directory, self._lock, self.owner = None, -1, -1, False
 
+    def revive(self) -> bool:
+        """Start the server again if it ended by itself, and say so; call it from the thread that started it.
+
+        It returns while the server still recovers: until then connections are refused. A failure is the next call's.
+        """
+        if self._server is None or self._server.poll() is None:
+            return False
+        self._launch()
+        return True
+
     def dsn(self, user: str = "toveis", database: str = "toveis") -> str:
         """A connection string for this process alone, good between `start` and `stop`."""
         return _dsn(self._reached, user, database)
@@ -136,6 +146,12 @@ class EmbeddedPostgres:
         return True
 
     def _start(self) -> None:
+        server = self._launch()
+        _within(PATIENCE, lambda: server.poll() is not None or self._accepts())
+        if server.poll() is not None or not self._accepts():
+            raise DatabaseUnreachable(f"PostgreSQL did not start: {self._log} says why")
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         disguise, uid = _disguise(self._cluster)
         if not self._cluster.exists():
             self._initialise(disguise, uid)
@@ -159,9 +175,7 @@ class EmbeddedPostgres:
                 pass_fds=[self._directory],
                 start_new_session=True,  # an interrupt at the terminal is ours to take: the server stops last
             )
-        _within(PATIENCE, lambda: server.poll() is not None or self._accepts())
-        if server.poll() is not None or not self._accepts():
-            raise DatabaseUnreachable(f"PostgreSQL did not start: {self._log} says why")
+        return server
 
     def _initialise(self, disguise: list[str], uid: int) -> None:
         """Make the files beside their place and move them there whole: a first start may be cut short."""

@@ -14,6 +14,7 @@ from daemon.domain.errors import UsageError
 from daemon.domain.settings import Settings, TenantSettings
 
 if TYPE_CHECKING:
+    from daemon.embedded_postgres import EmbeddedPostgres
     from daemon.storage.connection import Connection
 
 T = TypeVar("T")
@@ -57,15 +58,22 @@ def tenant_of(settings: Settings, name: str | None) -> TenantSettings:
 
 
 @contextmanager
-def database(settings: Settings, *, own: bool = False) -> Iterator[tuple[str, bool]]:
+def database(settings: Settings) -> Iterator[tuple[str, bool]]:
     """(dsn, embedded): the configured PostgreSQL, or the embedded one, started if nobody runs it."""
+    with served(settings) as (dsn, server):
+        yield dsn, server is not None
+
+
+@contextmanager
+def served(settings: Settings, *, own: bool = False) -> Iterator[tuple[str, "EmbeddedPostgres | None"]]:
+    """The same with the embedded server itself; the daemon is to `own` it."""
     if settings.database.dsn is not None:
-        yield settings.database.dsn.reveal(), False
+        yield settings.database.dsn.reveal(), None
         return
     from daemon.embedded_postgres import EmbeddedPostgres
 
     with EmbeddedPostgres(Path(settings.database.data_dir), own=own) as server:
-        yield server.dsn(), True
+        yield server.dsn(), server
 
 
 @asynccontextmanager

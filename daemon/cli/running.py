@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.opening import database, load, with_config
+from daemon.cli.opening import database, load, served, with_config
 
 
 @click.command()
@@ -24,8 +24,8 @@ def run(config_file: Path | None) -> None:
     telemetry.setup()
     for warning in app.warnings(settings):
         telemetry.log.warning("app.configuration", advice=warning)
-    with database(settings, own=True) as (dsn, embedded):
-        asyncio.run(app.run(settings, dsn, embedded=embedded))
+    with served(settings, own=True) as (dsn, server):
+        asyncio.run(app.run(settings, dsn, server))
 
 
 @click.command()

