@@ -13,6 +13,9 @@ from weakref import WeakSet
 
 T = TypeVar("T")
 
+TICK: Final = 1e-9
+"""Seconds: who waits for a moment that rounds to now would wait for ever, since nothing else moves the time."""
+
 LIFE: Final[ContextVar[int]] = ContextVar("life", default=0)
 """Which life of the daemon a task belongs to; 0 is the world around it, which never dies."""
 
@@ -100,7 +103,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(  # type: ignore[override]  # the same
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """As the loop does, but nothing for those who are dead."""
+        """As the loop does, but nothing for those who are dead; a timer takes time, however little is left."""
+        if when <= self.now:
+            when = self.now + TICK
         handle = super().call_at(when, callback, *args, context=context)
         self._spare(handle, context)
         return handle

@@ -17,6 +17,7 @@ from daemon.deliver.target import Met, Moved, Write, ready, values
 from daemon.deliver.vitec_connect import VitecConnectTarget
 from daemon.domain.events import Half, RecordsUnlinked, reading_of
 from daemon.domain.streams import VITEC, derived_id, other
+from daemon.domain.windows import Window
 from daemon.incarnation import Keeper
 from daemon.mappings import lens
 from daemon.mappings.lens import Lens
@@ -290,6 +291,11 @@ def mark_beside_the_database() -> AbstractContextManager[Any]:
     return stack
 
 
+def limiter() -> AbstractContextManager[Any]:
+    """Calls leave at their pace, however many have left."""
+    return _put(Window, "delay", lambda *_: 0.0)
+
+
 def kept_pushes() -> AbstractContextManager[Any]:
     """A push that arrives while a write is under way is only a reason to read."""
 
@@ -342,6 +348,7 @@ MUTANTS: Final[dict[str, Taken]] = {
         class_equality,
         incarnation,
         mark_beside_the_database,
+        limiter,
         kept_pushes,
         inherited_since,
         match_rivals,

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +33,7 @@ from daemon.processor import Tenant, options_of
 from daemon.sandbox.steps import CATEGORIES, COMPANY_CATEGORIES
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from daemon.sandbox.twins.propstreet import Switches as PropstreetSwitches
+from daemon.sandbox.twins.server import Allowance, RateLimit, Window
 from daemon.sandbox.twins.vitec_connect import Switches as VitecSwitches
 from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
 from daemon.sandbox.world import PATH_SECRET, TENANT, WEBHOOK_SECRET
@@ -79,7 +80,21 @@ USUAL: Final = {
     "company_categories": COMPANY_CATEGORIES,
 }
 
-FREE: Final = Limits(per_second=0, per_minute=0, per_hour=0, concurrency=8)
+FREE: Final = (0, 0, 0)
+
+
+class Counted(RateLimit):
+    """A vendor's windows, counted by true time: its clock may be set."""
+
+    def __init__(self, loop: VirtualLoop, limits: tuple[int, int, int]) -> None:
+        super().__init__(
+            *(Window(n, span, sliding=True) for n, span in zip(limits, (1, 60, 3600), strict=True))
+        )
+        self._loop = loop
+
+    def take(self, _: datetime) -> Allowance:
+        """Count a call now."""
+        return super().take(datetime.fromtimestamp(self._loop.now, UTC))
 
 
 class Result(Struct):
@@ -131,6 +146,10 @@ class World:
             limits=None,
             clock=self._clock("propstreet"),
         )
+        if knobs.limits is not None:
+            self.vitec.switches.vs30 = "seconds"
+            self.vitec.enforce(Counted(loop, knobs.limits))
+            self.propstreet.gate.limits = Counted(loop, knobs.limits)
         self.network = Network(loop, random.Random(chance.getrandbits(64)))
         self.network.weather = Weather(quick=knobs.latency[1])
         self.machine = Machine(
@@ -147,6 +166,8 @@ class World:
 
     def _settings(self) -> TenantSettings:
         knobs = self.story.knobs
+        second, minute, hour = knobs.limits or FREE
+        limits = Limits(per_second=second, per_minute=minute, per_hour=hour, concurrency=8)
         return TenantSettings(
             name=TENANT,
             vitec=VitecSettings(
@@ -156,7 +177,7 @@ class World:
                 password=Secret(self.vitec.password),
                 webhook_secret=Secret(PATH_SECRET),
                 poll_interval=knobs.poll,
-                limits=FREE,
+                limits=limits,
             ),
             propstreet=PropstreetSettings(
                 base_url="http://propstreet.test",
@@ -164,7 +185,7 @@ class World:
                 client_secret=Secret(self.propstreet.client_secret),
                 webhook_secret=Secret(WEBHOOK_SECRET),
                 poll_interval=knobs.poll,
-                limits=FREE,
+                limits=limits,
             ),
             sync=msgspec.convert({**USUAL, **knobs.sync}, SyncSettings),
         )

@@ -25,7 +25,8 @@ class Knobs(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `vitec` and `propstreet` turn switches of the twins, `sync` are lines of [tenants.sync]. Skews are seconds that a
     vendor's clock is ahead. `latency` are the shortest and the longest way of a call, `poll` is the interval, `think`
-    the mean time between what people do, in seconds. `webhooks` False: neither vendor tells of anything.
+    the mean time between what people do, in seconds. `webhooks` False: neither vendor tells of anything. `limits` are the
+    calls in a second, a minute and an hour that both vendors count exactly; None lifts them.
     """
 
     theme: str = ""
@@ -40,6 +41,7 @@ class Knobs(Struct, frozen=True, kw_only=True, omit_defaults=True):
     think: float = 10.0
     mode: Literal["live", "observe"] = "live"
     webhooks: bool = True
+    limits: tuple[int, int, int] | None = None
 
 
 class Being(Struct, frozen=True, omit_defaults=True):

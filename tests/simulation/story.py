@@ -71,6 +71,10 @@ def tell(seed: int, theme: str | None = None) -> Story:
     knobs = _knobs(chance, theme)
     if random.Random(f"forms of {seed}").random() < 0.2:
         knobs.vitec["forms"] = "own"
+    limits = random.Random(f"limits of {seed}").choices((None, (20, 600, 10_800), (4, 90, 3600)), (6, 2, 2))[
+        0
+    ]
+    knobs = structs.replace(knobs, limits=limits)
     population = tuple(_population(chance, theme))
     scenes = Scenes(chance, population, knobs)
     steps = list(_people(chance, scenes, theme, knobs))

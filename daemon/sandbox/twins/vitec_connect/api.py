@@ -39,7 +39,7 @@ class Api:
 
     def __init__(self, twin: LeadDesk) -> None:
         self.twin = twin
-        self._limit = RateLimit(
+        self.limits = RateLimit(
             Window(20, 1, sliding=True), Window(600, 60, sliding=True), Window(10_800, 3600, sliding=True)
         )
 
@@ -89,7 +89,7 @@ class Api:
             raise RefusedError(401, "Åtkomst nekad", WWW_Authenticate="Basic")
 
     def _pace(self, now: datetime) -> None:
-        allowance = self._limit.take(now)
+        allowance = self.limits.take(now)
         if allowance.allowed:
             return
         again = str(allowance.reset)

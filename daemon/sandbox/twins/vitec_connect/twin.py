@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from daemon.sandbox.twins.server import RateLimit
 from daemon.sandbox.twins.vitec_connect.api import Api
 from daemon.sandbox.twins.vitec_connect.lead_desk import LeadDesk
 from daemon.sandbox.twins.vitec_connect.notifications import Event, Notification, Related
@@ -25,6 +26,10 @@ class VitecConnectTwin(LeadDesk):
         api = Api(self)
         self.faults.failure = api.failure
         return api
+
+    def enforce(self, limits: RateLimit) -> None:
+        """Count by these windows; VS30 says whether it refuses at all, and how."""
+        self._api.limits = limits
 
     @property
     def app(self) -> web.Application:
