@@ -11,8 +11,10 @@ import msgspec
 from daemon.domain.events import (
     CommandHeld,
     CommandIssued,
+    CommandSuperseded,
     Decision,
     EntityHeld,
+    EntityReleased,
     RecordsLinked,
     RecordsMerged,
     RecordsUnlinked,
@@ -160,8 +162,9 @@ def _with_rest(audited: Audited, rows: list[Difference]) -> list[Difference]:
     """A create, or a new link, that no row of one field tells of is told by one of the whole record."""
     if not rows or any(row.field == WHOLE for row in rows):
         return rows
-    whole = [d for d in audited.planned if isinstance(d, CommandIssued) and d.record is None]
-    return [*rows, *(_row(audited, d.target, WHOLE, "drift") for d in whole)]
+    made = [d.target for d in audited.planned if isinstance(d, CommandIssued) and d.record is None]
+    linked = [PROPSTREET for d in audited.planned if isinstance(d, RecordsLinked)]
+    return [*rows, *(_row(audited, vendor, WHOLE, "drift") for vendor in (made or linked)[:1])]
 
 
 def _of_the_whole(audited: Audited, context: Context) -> tuple[Class, str] | None:
@@ -285,6 +288,10 @@ def _then(audited: Audited, field: str) -> tuple[str, str | None, Amount]:
                 return f"hold ({reason})", None, None
             case RecordsUnlinked() if field in (WHOLE, REMOVED):
                 return "close the link", None, None
+            case EntityReleased() if field == WHOLE:
+                return "end its hold", None, None
+            case CommandSuperseded() if field == WHOLE:
+                return "take back a write", None, None
             case RecordsMerged(destination=destination) if field in (WHOLE, REMOVED):
                 return f"follow it to {destination}", None, None
     return (
