@@ -74,7 +74,7 @@ async def _reconcile(
         if not await stack.enter_async_context(audits.alone(conn, at.name)):
             raise UsageError("a reconcile is under way already; wait for its end")
         try:
-            with progress() as (report, estimate):
+            with progress(chosen) as (report, estimate):
                 found = await audit(at, vendors.vitec, vendors.propstreet, progress=report, estimate=estimate)
         except Behind as error:
             raise UsageError(str(error)) from None
@@ -198,7 +198,9 @@ def _sum_up(found: "Findings", left: Left | None, *, dry_run: bool, as_json: boo
 
 
 @contextmanager
-def progress() -> Iterator[tuple["Progress | None", "Callable[[Sequence[Step]], None] | None"]]:
+def progress(
+    chosen: TenantSettings,
+) -> Iterator[tuple["Progress | None", "Callable[[Sequence[Step]], None] | None"]]:
     """A progress bar per vendor on a terminal, after how long it takes at least; nothing elsewhere."""
     if not sys.stderr.isatty():
         yield None, None
@@ -215,7 +217,14 @@ def progress() -> Iterator[tuple["Progress | None", "Callable[[Sequence[Step]], 
         tasks = {vendor: bar.add_task(vendor.capitalize(), total=None) for vendor in (VITEC, PROPSTREET)}
 
         def estimate(steps: Sequence["Step"]) -> None:
+            from daemon.reconcile.survey import least_seconds
+
+            limits = {VITEC: chosen.vitec.limits, PROPSTREET: chosen.propstreet.limits}
+            calls = {v: sum(step.calls for step in steps if step.vendor == v) for v in limits}
+            least = max(least_seconds(limits[vendor], count) for vendor, count in calls.items())
             for vendor, task in tasks.items():
-                bar.update(task, total=sum(step.calls for step in steps if step.vendor == vendor))
+                bar.update(task, total=calls[vendor])
+            words = f"about {calls[VITEC]} calls at Vitec and {calls[PROPSTREET]} at Propstreet"
+            bar.console.print(f"{words}: {max(1, round(least / 60))} minutes at least, under the limits")
 
         yield lambda vendor, done, total: bar.update(tasks[vendor], completed=done, total=total), estimate

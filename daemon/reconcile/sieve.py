@@ -49,7 +49,7 @@ class Sieve:
             _, vendor, _ = names[item.stream]
             entity = known.get(owners.get(names[item.stream], ""))
             if isinstance(item, Read):
-                if log.is_news(item, told[item.stream]) or self._notable(entity, vendor):
+                if self._notable(entity, vendor) or log.is_news(item, told[item.stream]):
                     self.kept[item.stream] = item
             elif entity is not None and entity.sides[vendor].gone is None:
                 self.kept[item.stream] = item

@@ -294,7 +294,8 @@ class Survey:
 def least_seconds(limits: Limits, calls: int) -> float:
     """How long so many calls take at least, under a vendor's limits and with what is kept for live traffic."""
     windows = ((limits.per_second, 1.0, 1.0), (limits.per_minute, 60.0, 0.9), (limits.per_hour, 3600.0, 0.9))
-    return max((calls * span / (most * share) for most, span, share in windows if most), default=0.0)
+    # the first windowful leaves at once
+    return max(((calls - 1) // (most * share) * span for most, span, share in windows if most), default=0.0)
 
 
 def _chunks(ids: Iterable[str]) -> list[list[str]]:
