@@ -1,5 +1,6 @@
 """Why two sides differ: each class of a difference, and what follows from it."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,8 +27,11 @@ from daemon.policies.reconciling import (
 )
 from daemon.reconcile.survey import least_seconds
 from projections.entity import Attempt, Base, Blocked, Entity, Head, Hold, Pending, Shadow, Side
+from projections.fold import rules_of
+from projections.merge import Observation, observe
 
 OPTIONS = Options()
+NOON = datetime(2026, 5, 18, 12, tzinfo=UTC)
 
 
 def alike(field: str, a: Any, b: Any) -> bool:
@@ -273,8 +277,25 @@ def test_differences_are_counted_by_class_and_category() -> None:
     assert counted(rows) == {"in_flight": {"company": 1}, "drift": {"contact": 2}}
 
 
-@pytest.mark.parametrize(("calls", "seconds"), [(20, 0), (500, 24), (2000, 180), (10_000, 3600), (20_000, 7200)])
+@pytest.mark.parametrize(
+    ("calls", "seconds"), [(20, 0), (500, 24), (2000, 180), (10_000, 3600), (20_000, 7200)]
+)
 def test_the_estimate_is_what_the_limits_let_through(calls: int, seconds: float) -> None:
     limits = Limits(per_second=20, per_minute=600, per_hour=10_800, concurrency=5)
     assert least_seconds(limits, calls) == seconds
     assert least_seconds(Limits(per_second=0, per_minute=0, per_hour=0, concurrency=5), calls) == 0
+
+
+@pytest.mark.parametrize(
+    ("anew", "agreed_as", "position"),
+    [(True, "Berg", 9), (False, "Berg", 3), (True, "Ås", 3)],
+)
+def test_only_an_audits_read_turns_a_corrected_reading_into_a_change(
+    anew: bool, agreed_as: str, position: int
+) -> None:
+    entity = pair({"last_name": "Ås"}, {"last_name": "Berg"})
+    entity.base["last_name"] = Base(Half(agreed_as, 3), Half("Berg", 4))
+    read = Observation(9, NOON, {"last_name": "Ås"}, None, started=8, anew=anew)
+    observe(entity, entity.sides["vitec"], read, rules_of("vitec", "contact", OPTIONS))
+    assert entity.sides["vitec"].shadow["last_name"] == Shadow("Ås", None, position)
+    assert bool(decide(entity, context()).events) == (position == 9)
