@@ -214,7 +214,7 @@ def progress(
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} calls"),
     )
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        tasks = {vendor: bar.add_task(vendor.capitalize(), total=None) for vendor in (VITEC, PROPSTREET)}
+        tasks = {vendor: bar.add_task(vendor.capitalize(), total=0) for vendor in (VITEC, PROPSTREET)}
 
         def estimate(steps: Sequence["Step"]) -> None:
             from daemon.reconcile.survey import least_seconds
@@ -225,6 +225,7 @@ def progress(
             for vendor, task in tasks.items():
                 bar.update(task, total=calls[vendor])
             words = f"about {calls[VITEC]} calls at Vitec and {calls[PROPSTREET]} at Propstreet"
-            bar.console.print(f"{words}: {max(1, round(least / 60))} minutes at least, under the limits")
+            minutes = max(1, round(least / 60))
+            bar.console.print(f"{words}: {minutes} minutes at least, under the limits", highlight=False)
 
         yield lambda vendor, done, total: bar.update(tasks[vendor], completed=done, total=total), estimate

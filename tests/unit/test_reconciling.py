@@ -7,9 +7,17 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from daemon.cli.reconciling import progress
 from daemon.domain.events import CommandHeld, CommandIssued, EntityHeld, Half, RecordsLinked, Want
 from daemon.domain.fields import same
-from daemon.domain.settings import Limits, SyncSettings
+from daemon.domain.settings import (
+    Limits,
+    PropstreetSettings,
+    Secret,
+    SyncSettings,
+    TenantSettings,
+    VitecSettings,
+)
 from daemon.mappings.lens import Options
 from daemon.policies.brakes import Brakes
 from daemon.policies.deciding import decide
@@ -25,7 +33,7 @@ from daemon.policies.reconciling import (
     notable,
     sources,
 )
-from daemon.reconcile.survey import least_seconds
+from daemon.reconcile.survey import Step, least_seconds
 from projections.entity import Attempt, Base, Blocked, Entity, Head, Hold, Pending, Shadow, Side
 from projections.fold import rules_of
 from projections.merge import Observation, observe
@@ -299,3 +307,21 @@ def test_only_an_audits_read_turns_a_corrected_reading_into_a_change(
     observe(entity, entity.sides["vitec"], read, rules_of("vitec", "contact", OPTIONS))
     assert entity.sides["vitec"].shadow["last_name"] == Shadow("Ås", None, position)
     assert bool(decide(entity, context()).events) == (position == 9)
+
+
+def test_a_terminal_is_told_how_long_it_takes_at_least(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def read() -> None: ...
+
+    limits = Limits(per_second=20, per_minute=600, per_hour=10_800, concurrency=5)
+    vitec = VitecSettings(customer_id="M1", username="u", password=Secret("p"), limits=limits)
+    propstreet = PropstreetSettings(client_id="c", client_secret=Secret("s"), limits=limits)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress(TenantSettings(name="oslo", vitec=vitec, propstreet=propstreet)) as (report, estimate):
+        assert report is not None
+        assert estimate is not None
+        estimate([Step("vitec", 2000, read), Step("propstreet", 3, read)])
+        report("vitec", 10, 2000)
+    words = capsys.readouterr().err
+    assert "about 2000 calls at Vitec and 3 at Propstreet: 3 minutes at least" in " ".join(words.split())
