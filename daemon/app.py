@@ -30,6 +30,7 @@ from daemon.policies.plan import direction
 from daemon.processor import Tenant, options_of
 from daemon.project import Projector
 from daemon.react import Reactor
+from daemon.reconcile import Auditor
 from daemon.service import Service
 from daemon.spending import Spending, fingerprint
 from daemon.storage import log as event_log
@@ -298,6 +299,7 @@ def stages(tenant: Tenant, vendors: Vendors) -> list[Service]:
         *_polls(tenant, vitec, propstreet),
         VitecConnectFetcher(tenant, vitec),
         PropstreetFetcher(tenant, propstreet),
+        Auditor(tenant, vitec, propstreet),
         Reactor(tenant),
         Deliverer(tenant, {"vitec": VitecConnectTarget(vitec), "propstreet": PropstreetTarget(propstreet)}),
         Projector(tenant),
@@ -313,6 +315,7 @@ def _hub_services(tenant: Tenant, vitec: VitecHubClient, propstreet: PropstreetC
         *polls,
         VitecHubFetcher(tenant, vitec),
         PropstreetFetcher(tenant, propstreet),
+        Auditor(tenant, vitec, propstreet),
         Reactor(tenant),
         Deliverer(tenant, {"vitec": VitecHubTarget(), "propstreet": PropstreetTarget(propstreet)}),
         Projector(tenant),

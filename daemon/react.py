@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from daemon.contexts import Frame, Views, contexts
 from daemon.domain.errors import WrongExpectedVersion
 from daemon.domain.events import (
     LOG_RESTORED,
@@ -28,15 +29,12 @@ from daemon.domain.streams import (
     VITEC,
     entity_stream,
     parse_record_stream,
-    record_stream,
 )
-from daemon.mappings import LENSES
 from daemon.policies import brakes
 from daemon.policies.brakes import OSCILLATION, Brakes
 from daemon.policies.deciding import decide
-from daemon.policies.linking import JOINING, abroad, far_keys
-from daemon.policies.merging import heir_of, passed_on
-from daemon.policies.plan import Context, Plan, expected, synced
+from daemon.policies.linking import JOINING
+from daemon.policies.plan import Plan, expected, synced
 from daemon.processor import Polite, Tenant
 from daemon.storage import brakes as stored
 from daemon.storage import log, views, working
@@ -55,8 +53,6 @@ SHAKING = frozenset(("EntityHeld", "EntityReleased", "RecordsUnlinked"))
 
 MOVING = frozenset(kind.__name__ for kind in (RecordsLinked, RecordsMerged, RecordsUnlinked))
 """What concerns more records than those of the stream that it stands in, also where it came too late for one."""
-
-PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
 
 class Poll(msgspec.Struct, frozen=True):
@@ -251,15 +247,14 @@ class Reactor(Polite):
     ) -> list[tuple[str, Plan]]:
         entities = await views.entities(conn, self.tenant, names)
         entities += await self._joining(conn, entities, shaken)
-        since = await self._read_since(conn, entities, cursors)
-        kin = await self._kin(conn, entities)
-        probed = any(entity.category in PROBED for entity in entities)
-        refused = await views.refused_fields(conn, self.tenant, PROBED) if probed else frozenset()
-        plans = []
-        for entity in sorted(entities, key=lambda e: e.position):
-            context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused, held)
-            plans.append((entity.id, decide(entity, context)))
-        return plans
+        assert self._incarnation is not None
+        polled = {source: poll.before for source, poll in self._polled.items()}
+        frame = Frame(self._incarnation, frozenset(self._ready), polled, held, cursors)
+        known = await contexts(self.at, Views(conn, self.tenant), entities, frame)
+        return [
+            (entity.id, decide(entity, known[entity.id]))
+            for entity in sorted(entities, key=lambda e: e.position)
+        ]
 
     async def _joining(self, conn: Connection, entities: Sequence[Entity], shaken: set[str]) -> list[Entity]:
         """The unlinked entities that waited for one of these to be linked; all that join one that was merged away,
@@ -283,96 +278,6 @@ class Reactor(Polite):
                 found |= set(await views.dependents(conn, self.tenant, sorted(JOINING), keys, linked=linked))
         found -= {entity.id for entity in entities}
         return await views.entities(conn, self.tenant, found) if found else []
-
-    async def _kin(self, conn: Connection, entities: Sequence[Entity]) -> dict[str, dict[str, Entity]]:
-        """Per entity the entities that it joins, by the category that its own record names."""
-        asked = {
-            (entity.id, part, (category, vendor, record))
-            for entity in entities
-            for vendor, side in entity.sides.items()
-            for part, record in side.parts.items()
-            for category in (("contact", "company") if (vendor, part) == (VITEC, "contact") else (part,))
-        }
-        kin: dict[str, dict[str, Entity]] = {entity.id: {} for entity in entities}
-        if not asked:
-            return kin
-        owners = await views.owners(conn, self.tenant, {record for _, _, record in asked})
-        known = {e.id: e for e in await views.entities(conn, self.tenant, set(owners.values()))}
-        for name, part, record in sorted(asked, key=lambda row: (row[2][1] != VITEC, row)):
-            if record in owners and owners[record] in known:
-                kin[name].setdefault(part, known[owners[record]])
-        return kin
-
-    async def _context(
-        self,
-        conn: Connection,
-        entity: Entity,
-        since: dict[str, int],
-        kin: dict[str, Entity],
-        refused: frozenset[tuple[str, str, str]],
-        held: Brakes,
-    ) -> Context:
-        assert self._incarnation is not None
-        return Context(
-            sync=self.at.settings.sync,
-            options=self.at.options,
-            mode=self.at.mode,
-            incarnation=self._incarnation,
-            read_since=since,
-            ready=entity.category in self._ready,
-            candidates=tuple(await self._candidates(conn, entity, kin)),
-            kin=kin,
-            refused=refused,
-            heir=await self._heir(conn, entity, kin),
-            polled={v: self._polled.get(source_of(v, entity.category), Poll()).before for v in entity.sides},
-            brakes=held,
-        )
-
-    async def _heir(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> Entity | None:
-        """Who has the place of a record that was merged away, also where that one was merged away itself."""
-        heir, record, seen = None, heir_of(entity, kin), {entity.id}
-        while record is not None:
-            heir = await views.entity_of_record(conn, self.tenant, record[0], VITEC, record[1])
-            if heir is None or heir.id in seen:
-                break
-            seen.add(heir.id)
-            record = passed_on(heir)
-        return heir
-
-    async def _candidates(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> list[Entity]:
-        if len(entity.sides) != 1:
-            return []
-        parts = abroad(entity, kin) if entity.category in JOINING else None
-        keys = far_keys(entity, self.at.options, parts)
-        if not keys:
-            return []
-        return await views.with_keys(conn, self.tenant, entity.category, keys)
-
-    async def _read_since(
-        self, conn: Connection, entities: list[Entity], cursors: dict[str, Cursor]
-    ) -> dict[str, dict[str, int]]:
-        """Per entity and vendor: the log's head when the newest read of the record, or of all records, was sent."""
-        streams = [
-            record_stream(e.category, vendor, side.record)
-            for e in entities
-            if len(e.sides) == 2
-            for vendor, side in e.sides.items()
-        ]
-        known = await working.reads(conn, self.tenant, streams)
-        since: dict[str, dict[str, int]] = {}
-        for e in entities:
-            since[e.id] = {}
-            for vendor in VENDORS:
-                side = e.sides.get(vendor)
-                read = known.get(record_stream(e.category, vendor, side.record)) if side else None
-                cursor = cursors.get(source_of(vendor, e.category))
-                polled = cursor.complete if cursor is not None and cursor.complete is not None else -1
-                if (vendor, e.category) in working.READ_ONE_BY_ONE:
-                    polled = -1
-                if read is not None and not read.settled():
-                    polled = -1
-                since[e.id][vendor] = max(polled, read.started if read is not None else -1)
-        return since
 
     async def _append(self, plan: Plan) -> None:
         """Append a decision, unless something that it rests on has moved: then newer events bring it here again."""

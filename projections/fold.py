@@ -475,6 +475,7 @@ def observation_of(event: Event, reading: Reading, content: Content) -> Observat
         command=reading.command,
         removed=content.removed,
         reference=content.reference,
+        anew=reading.anew,
     )
 
 

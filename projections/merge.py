@@ -49,6 +49,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     command: str | None = None
     removed: bool = False
     reference: str | UnsetType | None = UNSET
+    anew: bool = False
 
 
 def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
@@ -109,7 +110,7 @@ def _accept(entity: Entity, side: Side, o: Observation, rules: Rules, skip: tupl
     suspects = [a for a in side.attempts if a.state != "flying"]
     for field, value in o.fields.items():
         present = side.shadow.get(field)
-        if present is not None and value == present.value and not (moved or suspects or reborn):
+        if present is not None and value == present.value and not (moved or suspects or reborn or o.anew):
             continue  # most of what is observed says nothing new
         if reborn:
             side.shadow[field] = Shadow(value, time, o.position)
@@ -146,6 +147,8 @@ def _accept_field(
     if present is None or new:
         side.shadow[field] = Shadow(value, time, o.position)
         side.doubt.pop(field, None)
+    elif o.anew and misread(entity, rules.vendor, field, present, rules.same):
+        side.shadow[field] = Shadow(value, present.since, o.position)
     elif value != present.value:  # another form of the same value is the vendor's reshape, never an edit
         side.shadow[field] = Shadow(value, present.since, present.position)
     for attempt in suspects:
@@ -153,6 +156,17 @@ def _accept_field(
             side.doubt[field] = o.position
             if attempt.state == "recent":
                 attempt.doubted.append(field)
+
+
+def misread(entity: Entity, vendor: str, field: str, held: Shadow, same: Same) -> bool:
+    """When both sides last agreed, the very content that a side holds was read as something else.
+
+    Only a corrected mapping does that, or another setting of one.
+    """
+    base = entity.base.get(field)
+    if base is None or base.moved(vendor, held):
+        return False
+    return not same(field, held.value, base.half(vendor).value)
 
 
 def _was_perhaps_reverted(

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "restore": "conflicting",
     "replay": "replaying",
     "verify": "replaying",
+    "reconcile": "reconciling",
 }
 """Every command with the module of this package that holds it."""
 

@@ -10,7 +10,7 @@ import msgspec
 from daemon.cli.times import shown
 from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
 from daemon.domain.settings import TenantSettings
-from daemon.storage import brakes, log, views, working
+from daemon.storage import audits, brakes, log, views, working
 from daemon.storage.connection import Connection
 
 WIDTH: Final = 80
@@ -47,6 +47,25 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
             source: {"looked_at": cursor.looked_at, "complete": cursor.whole()}
             for source, cursor in cursors.items()
         },
+        "reconciled": await _reconciled(conn, tenant.name),
+    }
+
+
+async def _reconciled(conn: Connection, tenant: str) -> dict[str, Any] | None:
+    """When the last audit was over, and what it found."""
+    last = await audits.last(conn, tenant)
+    if last is None:
+        return None
+    result = last.result
+    return {
+        "at": last.at,
+        "began": result.began,
+        "by": result.by or None,
+        "pairs": result.pairs,
+        "records": result.records,
+        "unread": result.unread,
+        "due": result.due,
+        "found": result.found,
     }
 
 
@@ -77,10 +96,19 @@ def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
         for source, looked in state["sources"].items():
             whole = "complete" if looked["complete"] else "first poll under way"
             click.echo(f"  {source:<22} last looked at {shown(looked['looked_at'])} ({whole})")
+        click.echo(f"  reconciled {_reconciled_words(state['reconciled'])}")
         for vendor, words in state["subscription"].items():
             click.echo(f"  webhooks of {vendor:<11} {words}")
         for line in capability_lines(state["capabilities"]):
             click.echo(line)
+
+
+def _reconciled_words(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "never yet"
+    counts = {kind: sum(of.values()) for kind, of in last["found"].items()}
+    words = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing differed"
+    return f"{shown(last['at'])}: {last['pairs']} pairs; {words}"
 
 
 def capability_lines(capabilities: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -68,7 +68,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `first` marks what the very first poll found; `kind` is the vendor's word for the record's type, `query` the
     query of a notification (without its secret). `parts` are the records that this one joins, where only the way
     it came tells them; `into` is the record that this one was merged into. `batch` is the held batch that it is a
-    part of.
+    part of. `anew`: what it holds is not what it was read as when both sides last agreed, since the mapping was
+    corrected; such a field counts as changed by this observation.
     """
 
     via: str
@@ -84,6 +85,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     parts: dict[str, str] | None = None
     into: str | None = None
     batch: str | None = None
+    anew: bool = False
 
 
 class Half(msgspec.Struct, frozen=True, gc=False):
@@ -368,6 +370,22 @@ class BatchReleased(Decision, frozen=True):
     by: str = ""
 
 
+class ReconcileFinished(Decision, frozen=True):
+    """An audit compared both vendors as they were read anew.
+
+    `found` counts the differences by class and category, `due` those that something was to follow from. `unread` could
+    not be read. `by` is an operator's name; without one it was the daemon's own.
+    """
+
+    began: datetime
+    pairs: int
+    records: int
+    found: dict[str, dict[str, int]]
+    due: int = 0
+    unread: int = 0
+    by: str = ""
+
+
 DECISIONS: Final[dict[str, type[Decision]]] = {
     kind.__name__: kind
     for kind in (
@@ -393,6 +411,7 @@ DECISIONS: Final[dict[str, type[Decision]]] = {
         LogRestored,
         BatchHeld,
         BatchReleased,
+        ReconcileFinished,
     )
 }
 OBSERVED: Final = "RecordObserved"

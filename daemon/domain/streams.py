@@ -51,6 +51,9 @@ def inbox_stream(vendor: str) -> str:
 LOG_STREAM: Final = "log:restored"
 """The stream of what happened to the log itself."""
 
+RECONCILED: Final = "log:reconciled"
+"""The stream of the audits: what both vendors hold was compared."""
+
 
 def parse_record_stream(stream: str) -> tuple[str, str, str] | None:
     """(category, vendor, external id) of a record's stream; None for every other stream."""

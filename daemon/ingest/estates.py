@@ -14,8 +14,8 @@ from daemon.domain.settings import Limits
 from daemon.domain.streams import VITEC, record_stream, relation_id
 from daemon.domain.times import vendor_time
 from daemon.ingest.apart import apart, passes
-from daemon.ingest.batches import Batch, batch
-from daemon.ingest.polls import Poller
+from daemon.ingest.batches import batch
+from daemon.ingest.polls import Poller, Sink
 from daemon.ingest.relations import contacts_gone, relations_of_estate
 from daemon.ingest.removals import removed
 from daemon.ingest.rounds import Rounds
@@ -23,7 +23,7 @@ from daemon.mappings.estate_statuses import odd_statuses
 from daemon.mappings.vitec_property import property_in
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
-from daemon.storage.appender import Appender, Item
+from daemon.storage.appender import Item
 from daemon.storage.connection import Connection
 from daemon.storage.views import Typed
 from daemon.storage.working import Cursor, source_of
@@ -42,7 +42,7 @@ class EstatePoller(Poller):
         self._client = client
 
     async def look_at(
-        self, cursor: Cursor, kind: str, estate: str, found: Batch | Appender, listed: str | None = None
+        self, cursor: Cursor, kind: str, estate: str, found: Sink, listed: str | None = None
     ) -> int:
         """Read one estate and who is interested in it; the number of calls that it took, as far as it can be told."""
         started = self.at.appender.head

@@ -11,9 +11,9 @@ from typing import Final
 
 from daemon.domain.streams import VITEC, record_stream
 from daemon.ingest.apart import apart, passes
-from daemon.ingest.batches import Batch, batch
+from daemon.ingest.batches import batch
 from daemon.ingest.fetches import Fetcher
-from daemon.ingest.polls import Poller
+from daemon.ingest.polls import Poller, Sink
 from daemon.ingest.removals import removed
 from daemon.mappings.vitec_estate import hub_estate_of
 from daemon.processor import ONCE_A_DAY, Tenant
@@ -44,7 +44,7 @@ class VitecHubPoller(Poller):
         missing = sorted(self._listed - listed.keys())
         due = dict.fromkeys([*await self._changed_ones(listed), *missing, *await self._long_unread()])
         async with batch(self, self.source, (VITEC, "project"), cursor) as found:
-            failed = await apart(due, lambda estate: self._read(cursor, estate, listed.get(estate), found))
+            failed = await apart(due, lambda estate: self.look_at(cursor, estate, listed.get(estate), found))
         for estate, error in failed:
             self._log.warning("poll.unreadable_estate", record=estate, reason=type(error).__name__)
         self._listed = {*listed, *(estate for estate, _ in failed)}  # a missing one is asked for once more
@@ -61,7 +61,8 @@ class VitecHubPoller(Poller):
         async with self.at.connection() as conn:
             return [each.external_id for each in await views.estates_to_look_at(conn, self.tenant, before)]
 
-    async def _read(self, cursor: Cursor, estate: str, said: str | None, found: Batch) -> None:
+    async def look_at(self, cursor: Cursor, estate: str, said: str | None, found: Sink) -> None:
+        """Read one estate; a 404 is its removal."""
         started = self.at.appender.head
         detail = await self._client.estate(estate)
         if detail is None:

@@ -5,10 +5,10 @@ everything that changed before it was sent has been read.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -42,6 +42,13 @@ LISTS: Final[tuple[tuple[str, str, Kind], ...]] = (
     ("companies", "company", "Company"),
     ("deceased_estates", "contact", "DeceasedEstate"),
 )
+
+
+class Sink(Protocol):
+    """Where what was read goes to: the log, or somebody who looks at it first."""
+
+    async def append(self, items: Sequence[Item]) -> object:
+        """Take these together."""
 
 
 class Poller(Processor):
@@ -155,27 +162,36 @@ class PropstreetPoller(Poller):
         return True
 
     async def _pages(self, cursor: Cursor, source: str, parent: str | None = None) -> None:
-        since, next_page, latest = self.since(cursor), None, cursor.cursor
-        followed: set[str] = set()
+        since, latest = self.since(cursor), cursor.cursor
         text = since.astimezone(UTC).isoformat().replace("+00:00", "Z") if since is not None else None
         async with batch(self, source, (self.vendor, self._category), cursor) as found:
-            while True:
-                started = self.at.appender.head
-                page = await self._client.page(
-                    self._category, updated_since=text, cursor=next_page, parent=parent
-                )
-                rows = [(row, raw) for raw in page.rows if (row := self._row(raw)) is not None]
-                latest = newest((latest, *(row.updated_utc for row, _ in rows)), self.at.clock())
+            async for reads, times in self.listed(cursor, text, parent):
+                latest = newest((latest, *times), self.at.clock())
                 await found.append(
-                    [self.read(cursor, self._category, str(row.id), raw, started) for row, raw in rows],
+                    reads,
                     also=partial(working.move_cursor, tenant=self.tenant, source=source, cursor=latest),
                 )
-                if page.next_cursor is None:
-                    return
-                if page.next_cursor in followed:
-                    raise Retryable("a page of the list names one that was read before")
-                followed.add(page.next_cursor)
-                next_page = page.next_cursor
+
+    async def listed(
+        self, cursor: Cursor, since: str | None, parent: str | None = None
+    ) -> AsyncIterator[tuple[list[Read], list[str | None]]]:
+        """The list from a time on, or all of it, page by page: its records, and when they were changed."""
+        next_page: str | None = None
+        followed: set[str] = set()
+        while True:
+            started = self.at.appender.head
+            page = await self._client.page(
+                self._category, updated_since=since, cursor=next_page, parent=parent
+            )
+            rows = [(row, raw) for raw in page.rows if (row := self._row(raw)) is not None]
+            reads = [self.read(cursor, self._category, str(row.id), raw, started) for row, raw in rows]
+            yield reads, [row.updated_utc for row, _ in rows]
+            if page.next_cursor is None:
+                return
+            if page.next_cursor in followed:
+                raise Retryable("a page of the list names one that was read before")
+            followed.add(page.next_cursor)
+            next_page = page.next_cursor
 
     def _row(self, raw: bytes) -> _Row | None:
         """A row that names no record says nothing of any, and must not keep the others back."""
@@ -235,11 +251,7 @@ class VitecConnectPoller(Poller):
 
     async def start(self) -> None:
         """Read the categories, if any are mapped."""
-        sync = self.at.settings.sync
-        if sync.categories or sync.company_categories:
-            found = await self._client.categories()
-            catalogue = tuple((c.id, c.name, c.read_only, c.kind) for c in found)
-            self.at.options = with_catalogue(self.at.options, catalogue)
+        await learn_categories(self.at, self._client)
 
     async def poll(self, cursor: Cursor) -> bool:
         """The list from the cursor on, then what of it has to be read."""
@@ -276,3 +288,11 @@ class VitecConnectPoller(Poller):
                 stream = record_stream(category, VITEC, reference.id)
                 items.append(removed(self.at, stream, VITEC, reference.changed_at))
         return items
+
+
+async def learn_categories(at: Tenant, client: VitecConnectClient) -> None:
+    """Read Vitec's categories, if any are mapped."""
+    if at.options.categories or at.options.company_categories:
+        found = await client.categories()
+        catalogue = tuple((c.id, c.name, c.read_only, c.kind) for c in found)
+        at.options = with_catalogue(at.options, catalogue)

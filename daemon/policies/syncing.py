@@ -24,6 +24,7 @@ from daemon.policies.plan import Context, Plan, allowed, command_id, direction, 
 from projections.entity import Base, Blocked, Entity, Override, Pending, Side
 from projections.merge import (
     EQUAL,
+    UNEXPLAINED,
     Same,
     Verdict,
     merge,
@@ -63,6 +64,27 @@ def settle(entity: Entity, context: Context) -> Plan:
         want, verdicts = _wanted(entity, target, alike, agreed, context)
         events += _command(entity, target, want, verdicts, context)
     return Plan(tuple(events), (entity,)) if events else Plan()
+
+
+def differing(entity: Entity, context: Context) -> dict[str, str | None]:
+    """The fields of a linked pair in which the sides differ: who lacks what the other has, None where that is agreed.
+
+    One side may hold another form than was written there, or what it does not take: the base says that both were seen.
+    """
+
+    def alike(field: str, a: Value, b: Value) -> bool:
+        return same(field, a, b, context.options.region)
+
+    found: dict[str, str | None] = {}
+    for target in VENDORS:
+        if not allowed(direction(context.sync, entity.category), target):
+            continue
+        want, _ = _wanted(entity, target, alike, {}, context)
+        found |= dict.fromkeys(want, target)
+        for field in entity.sides[other(target)].shadow.keys() - want.keys():
+            if _verdict(entity, target, field, alike, {}, context) == UNEXPLAINED:
+                found.setdefault(field, None)
+    return found
 
 
 def create(entity: Entity, vendor: str, context: Context, parts: dict[str, str] | None = None) -> Plan:

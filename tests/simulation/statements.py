@@ -1,8 +1,9 @@
 """Every named statement of the `.sql` files, by its text.
 
-What each one does stands in `log_statements`, `view_statements`, `brake_statements` and `call_statements`, a function a
-statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql` file here, and the tables from
-`CREATE TABLE`. A statement that is new needs a function, or a reason among `UNUSED`: test_database.py says so.
+What each one does stands in `log_statements`, `view_statements`, `brake_statements`, `call_statements` and
+`audit_statements`, a function a statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql` file
+here, and the tables from `CREATE TABLE`. A statement that is new needs a function, or a reason among `UNUSED`:
+test_database.py says so.
 """
 
 import re
@@ -15,13 +16,20 @@ import msgspec
 
 from daemon.storage.queries import queries
 from projections.views import VIEWS
-from tests.simulation import brake_statements, call_statements, log_statements, view_statements
+from tests.simulation import (
+    audit_statements,
+    brake_statements,
+    call_statements,
+    log_statements,
+    view_statements,
+)
 from tests.simulation.registry import STATEMENTS, Answers, Tables, statement
 from tests.simulation.sessions import Statement
 from tests.simulation.tables import schemas
 
 __all__ = [
     "UNUSED",
+    "audit_statements",
     "brake_statements",
     "by_text",
     "call_statements",

@@ -289,6 +289,11 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "views.entities_like": [
             (TENANT, prefix, 9) for prefix in ("", "con-", "con-nobody", entities[0][:6])
         ],
+        "audits.lock": tenants,
+        "audits.last": [(TENANT, streams[0]), (ELSEWHERE, LOG_STREAM), (TENANT, "log:reconciled")],
+        "audits.records": [(TENANT, *pair) for pair in pairs],
+        "audits.reasons": [(TENANT, [*commands, "nothing", *commands[:2]]), (TENANT, [])],
+        "audits.open_of": [(TENANT, names), (TENANT, [])],
         "brakes.batches": tenants,
         "brakes.entities_of_batches": [(TENANT, batches), (TENANT, [])],
         "brakes.removals": [(TENANT, categories), (TENANT, ["contact"]), (TENANT, [])],
