@@ -17,6 +17,7 @@ from daemon.domain import retry
 from daemon.domain.errors import (
     AccessDenied,
     DatabaseUnreachable,
+    LeaseLost,
     VendorError,
     WrongExpectedVersion,
 )
@@ -153,6 +154,8 @@ class Deliverer(Processor):
                 await self._send(command, target)
         except WrongExpectedVersion:
             self._log.debug("deliver.overtaken", command=command.command)
+        except LeaseLost:  # what became of it is whoever's who has the tenant now
+            self._log.debug("deliver.lease_lost", command=command.command)
         except DatabaseUnreachable:
             await asyncio.sleep(0.5)
         except AccessDenied:  # while looking: nothing was attempted

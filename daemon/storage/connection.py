@@ -23,10 +23,14 @@ UNREACHABLE: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections now
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the connection died while a statement was being prepared
     TimeoutError,
 )
+IDLE: Final = "10s"
+"""So long may a transaction of ours wait for us: a daemon that is paused in the middle of one keeps nobody up for longer
+than its leases last."""
 
 
 async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.Pool[Any]":
@@ -43,6 +47,7 @@ async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.P
             server_settings={
                 "search_path": SEARCH_PATH,
                 "application_name": "toveis",
+                "idle_in_transaction_session_timeout": IDLE,
                 **({"role": ROLE} if role else {}),
             },
         )

@@ -370,7 +370,7 @@ async def test_a_start_gives_an_empty_log_the_views_of_its_version(conn: Connect
     with pytest.raises(UsageError, match="another version"):
         async with connected(database, embedded=False):
             pass
-    await _refold(settings, database)
+    await _refold(settings, database, UUID(int=1))
     assert await rebuild.fits(conn)
     async with connected(database, embedded=False):
         pass

@@ -1,7 +1,7 @@
 """Every named statement of the `.sql` files, by its text.
 
-What each one does stands in `log_statements`, `view_statements`, `brake_statements` and `call_statements`, a function a
-statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql` file here, and the tables from
+What each one does stands in `log_statements`, `view_statements`, `brake_statements`, `call_statements` and
+`lease_statements`, a function a statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql` file here, and the tables from
 `CREATE TABLE`. A statement that is new needs a function, or a reason among `UNUSED`: test_database.py says so.
 """
 
@@ -15,7 +15,13 @@ import msgspec
 
 from daemon.storage.queries import queries
 from projections.views import VIEWS
-from tests.simulation import brake_statements, call_statements, log_statements, view_statements
+from tests.simulation import (
+    brake_statements,
+    call_statements,
+    lease_statements,
+    log_statements,
+    view_statements,
+)
 from tests.simulation.registry import STATEMENTS, Answers, Tables, statement
 from tests.simulation.sessions import Statement
 from tests.simulation.tables import schemas
@@ -26,6 +32,7 @@ __all__ = [
     "by_text",
     "call_statements",
     "every_text",
+    "lease_statements",
     "log_statements",
     "view_statements",
 ]
