@@ -6,7 +6,6 @@ from daemon.domain.events import LOG_RESTORED, Event
 from daemon.processor import Polite, Tenant
 from daemon.storage import log, rebuild, views, working
 from daemon.storage.connection import Connection
-from daemon.storage.rebuild import digest_of
 from projections.views import Fold
 
 PAGE = 200
@@ -18,7 +17,7 @@ class Projector(Polite):
 
     def __init__(self, tenant: Tenant) -> None:
         super().__init__("project", tenant)
-        self._digest = digest_of(tenant.options)
+        self._digest = rebuild.digest_of(tenant.options)
 
     async def tick(self) -> bool:
         """Fold the next page."""
@@ -59,13 +58,15 @@ async def refold(tenant: Tenant) -> None:
 
     It happens when another daemon, with other settings, had the tenant before. Raises LeaseLost.
     """
+    digest = rebuild.digest_of(tenant.options)
     async with tenant.connection() as conn:
-        head = await log.head(conn, tenant.name)
-        if not head or not await rebuild.is_stale(conn, tenant.name, tenant.options):
+        folded = await views.progress(conn, tenant.name)
+        if folded is None or folded[1] == digest:
             return
+        head = await log.head(conn, tenant.name)
         fresh = await rebuild.fold(conn, tenant.name, tenant.options, upto=head)
         async with tenant.transaction(conn):
-            await rebuild.replace(conn, fresh, head, rebuild.digest_of(tenant.options))
+            await rebuild.replace(conn, fresh, head, digest)
 
 
 def _apart(page: Sequence[Event]) -> Sequence[Event]:

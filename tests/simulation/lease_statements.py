@@ -91,13 +91,3 @@ def leave(t: Tables, daemon: UUID) -> None:
 @statement("leases.others", "exists")
 def others(t: Tables, daemon: UUID) -> Answers:
     return [(any(row.holder != daemon and row.expires > _now() for row in t.leases.all()),)]
-
-
-@statement("leases.of_tenant", "holder name epoch expires live")
-def of_tenant(t: Tables, tenant: str) -> Answers:
-    row = t.leases.get(tenant)
-    if row is None:
-        return []
-    daemon = t.daemons.get(row.holder)
-    name = None if daemon is None else daemon.name
-    return [(row.holder, name, row.epoch, row.expires, row.expires > _now())]
