@@ -1,8 +1,9 @@
 """Every named statement of the `.sql` files, by its text.
 
 What each one does stands in `log_statements`, `view_statements`, `brake_statements`, `call_statements` and
-`lease_statements`, a function a statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql` file
-here, and the tables from `CREATE TABLE`. A statement that is new needs a function, or a reason among `UNUSED`: test_database.py says so.
+`lease_statements`, a function a statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql`
+file here, and the tables from `CREATE TABLE`. A statement that is new needs a function, or a reason among `UNUSED`:
+test_database.py says so.
 """
 
 import re
