@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ async def test_a_daemon_that_stops_hands_over_at_once_and_one_that_starts_again_
 async def test_status_says_who_has_the_tenant(tmp_path: Path, database: str) -> None:
     async with several(tmp_path, database, "one") as running:
         [one] = running.peers
-        words = [".venv/bin/toveis", "status", "--config", str(one.config_file)]
+        words = [sys.executable, "-m", "daemon", "status", "--config", str(one.config_file)]
 
         async def asked(*more: str) -> str:
             done = await asyncio.to_thread(
