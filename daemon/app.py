@@ -200,7 +200,7 @@ async def running(settings: Settings, dsn: str, *, alone: bool = False) -> Async
         stack.push_async_callback(limiters.settle)
         vendors = {name: Vendors(tenant, session, limiters) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
-        await _refold(settings, dsn, me)
+        await _refold(settings, dsn, None if alone else me)
 
         async def begin(lease: Lease) -> Sequence[Service]:
             return await begun(tenants[lease.tenant].under(lease), session, limiters)
@@ -270,17 +270,17 @@ async def _port(
         await runner.cleanup()
 
 
-async def _refold(settings: Settings, dsn: str, me: UUID) -> None:
+async def _refold(settings: Settings, dsn: str, me: UUID | None) -> None:
     """Rebuild the views when what they were folded with has changed, or they are those of another version.
 
-    Only as long as nobody else works on them: what is stale of a tenant is folded anew by whoever takes it (`refold`).
+    Only as long as nobody but `me` works on them (None: nobody can): what is stale of a tenant is folded anew by whoever takes it (`refold`).
     Raises ConfigError when the views of another daemon would not do here.
     """
     options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
     async with owner(dsn) as conn:
         await rebuild.wait_for_turn(conn)
         fits = await rebuild.fits(conn)
-        if await leases.others(conn, me):
+        if me is not None and await leases.others(conn, me):
             if not fits:
                 raise ConfigError(["database.dsn: a daemon of another version works there; stop it first"])
             return

@@ -36,13 +36,19 @@ WATCHED = ("toveis.events", "toveis.checkpoints", "toveis.cursors", "toveis.read
 
 
 class Relay:
-    """Hands on what passes, and remembers the writes among it; while `holding`, a write waits here."""
+    """Hands on what passes, and remembers the writes among it.
+
+    A write that it is `holding` waits here, and its sender for the answer; so do reads while it does not `flow`.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
         self.writes: list[str] = []
         self.holding: Callable[[str], bool] = lambda _: False
         self.held: list[tuple[str, bytes]] = []
+        self.flow = asyncio.Event()
+        self.flow.set()
+        self.waiting = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await self._connect()
@@ -55,6 +61,10 @@ class Relay:
                     if self.holding(path):
                         self.held.append((path, data))
                         continue
+                else:
+                    self.waiting += 1
+                    await self.flow.wait()
+                    self.waiting -= 1
                 back.write(data)
                 await back.drain()
         back.close()
