@@ -273,7 +273,8 @@ async def _port(
 async def _refold(settings: Settings, dsn: str, me: UUID | None) -> None:
     """Rebuild the views when what they were folded with has changed, or they are those of another version.
 
-    Only as long as nobody but `me` works on them (None: nobody can): what is stale of a tenant is folded anew by whoever takes it (`refold`).
+    Only as long as nobody but `me` works on them (None: nobody can); else what is stale of a tenant is folded anew by
+    whoever takes it (`refold`).
     Raises ConfigError when the views of another daemon would not do here.
     """
     options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
