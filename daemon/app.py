@@ -3,11 +3,15 @@
 import asyncio
 import gc
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Final
+from socket import gethostname
+from typing import Any, Final
+from uuid import UUID, uuid4
 
 import aiohttp
 from aiohttp import web
@@ -26,31 +30,36 @@ from daemon.ingest.hub import VitecHubFetcher, VitecHubPoller
 from daemon.ingest.joined import PropstreetNotePoller, VitecLinkPoller, VitecNotePoller
 from daemon.ingest.leads import LeadReceiver
 from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, VitecConnectPoller
+from daemon.instance import instance
 from daemon.policies.plan import direction
 from daemon.processor import Tenant, options_of
-from daemon.project import Projector
+from daemon.project import Projector, refold
 from daemon.react import Reactor
 from daemon.reconcile import Auditor
 from daemon.service import Service
 from daemon.spending import Spending, fingerprint
+from daemon.storage import leases, migrations, rebuild
 from daemon.storage import log as event_log
-from daemon.storage import migrations, rebuild, views
 from daemon.storage.appender import Appender
-from daemon.storage.connection import open_pool, owner
-from daemon.storage.listener import EVENTS, POLLS, READS, RETRIES, VIEWS, Listener
+from daemon.storage.connection import Connection, open_pool, owner, unreachable
+from daemon.storage.leases import Lease
+from daemon.storage.listener import EVENTS, LEASES, POLLS, READS, RETRIES, VIEWS, Listener
 from daemon.telemetry import log
+from daemon.tenancy import Crew, Holder
 from daemon.vendors.limiter import Limiter, windows_of
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_hub.client import VitecHubClient
 
-DRAIN: Final = 9.0
-"""Seconds for what is under way when the daemon is told to stop."""
-
 
 def utc_now() -> datetime:
     """The machine's clock."""
     return datetime.now(UTC)
+
+
+def boot_time() -> float:
+    """Seconds that run on while the process is stopped and while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def run(
@@ -72,7 +81,7 @@ async def run(
         if server is not None:
             keeping = asyncio.create_task(_keep_alive(server))
             stack.callback(keeping.cancel)
-        daemon = await stack.enter_async_context(running(settings, dsn))
+        daemon = await stack.enter_async_context(running(settings, dsn, alone=server is not None))
         gc.collect()
         gc.freeze()  # what is up now stays up: the collector need not look at it again and again
         gc.set_threshold(20_000, 20, 20)
@@ -136,21 +145,26 @@ async def _migrate(dsn: str, *, embedded: bool) -> None:
 
 
 class Daemon:
-    """The running parts. `services` stand upstream first."""
+    """The running parts: what runs for the daemon as a whole, and for each tenant that it has."""
 
-    def __init__(self, services: Sequence[Service]) -> None:
-        self.services = services
+    def __init__(self, keepers: Sequence[Service], holder: Holder) -> None:
+        self.holder = holder
         self.port = 0
-        self.tasks = [asyncio.create_task(service.run(), name=service.name) for service in services]
+        self._crew = Crew([*keepers, holder])
+
+    @property
+    def services(self) -> list[Service]:
+        """Everything that runs, upstream first."""
+        return [*self.holder.services, *self._crew.services]
 
     async def failure(self) -> None:
         """Wait until a stage ends with an error, and raise it."""
-        done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        await self._crew.failure()
 
     def heard(self, channel: str, tenant: str) -> None:
-        """Wake who waits for what was just committed."""
+        """Wake who waits for what was just committed, of those that run here."""
+        if channel == LEASES:
+            self.holder.wake.set()
         for service in self.services:
             if service.tenant != tenant:
                 continue
@@ -160,13 +174,9 @@ class Daemon:
                 service.wake.set()
 
     async def drain(self) -> None:
-        """Stop upstream first; what is under way comes to its outcome, within `DRAIN`."""
-        for service in self.services:
-            service.stop()
-        _, late = await asyncio.wait(self.tasks, timeout=DRAIN)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        """Stop upstream first, let others have the tenants; what is under way comes to its outcome, within `DRAIN`."""
+        await self.holder.close()
+        await self._crew.drain()
 
 
 WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
@@ -189,14 +199,17 @@ WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
 
 
 @asynccontextmanager
-async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
+async def running(settings: Settings, dsn: str, *, alone: bool = False) -> AsyncIterator[Daemon]:
     """Everything up, and down again in the right order. The open port comes first: nothing sent to us is lost.
 
-    Only which log this is must be known before that.
+    Only which log this is must be known before that. Nobody else uses the database of a daemon that is `alone`.
     """
     async with AsyncExitStack() as stack:
+        me = stack.enter_context(instance(Path(settings.database.data_dir), uuid4()))
         pool = await open_pool(dsn, size=6 + 4 * len(settings.tenants))
         stack.push_async_callback(pool.close)
+        apart = await open_pool(dsn, size=1)  # a lease is renewed however busy the stages are
+        stack.push_async_callback(apart.close)
         tenants: dict[str, Tenant] = {}
         keepers: list[Keeper] = []
         for each in settings.tenants:
@@ -212,9 +225,23 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
         stack.push_async_callback(limiters.settle)
         vendors = {name: Vendors(tenant, session, limiters) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
-        await _refold(settings, dsn)
-        services = [s for name, tenant in tenants.items() for s in stages(tenant, vendors[name])]
-        daemon = Daemon([*services, *keepers])
+        await _refold(settings, dsn, None if alone else me)
+
+        async def begin(lease: Lease) -> Sequence[Service]:
+            return await begun(tenants[lease.tenant].under(lease), session, limiters)
+
+        name = f"{gethostname()}:{port}"
+        holder = Holder(
+            me,
+            name,
+            list(tenants),
+            partial(_connection, apart),
+            begin,
+            ticks=boot_time,
+            fresh=uuid4,
+            alone=alone,
+        )
+        daemon = Daemon(keepers, holder)
         daemon.port = port
         listening = asyncio.create_task(Listener(dsn, daemon.heard).run())
         stack.callback(listening.cancel)
@@ -222,6 +249,18 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
             yield daemon
         finally:
             await daemon.drain()
+
+
+@asynccontextmanager
+async def _connection(pool: Any) -> AsyncIterator[Connection]:
+    async with unreachable(), pool.acquire() as conn:
+        yield conn
+
+
+async def begun(tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters") -> list[Service]:
+    """What runs for a tenant under its lease, upstream first, on views that were folded as we fold."""
+    await refold(tenant)
+    return stages(tenant, Vendors(tenant, session, limiters))
 
 
 @asynccontextmanager
@@ -256,18 +295,26 @@ async def _port(
         await runner.cleanup()
 
 
-async def _refold(settings: Settings, dsn: str) -> None:
-    """Rebuild the views when what they were folded with has changed, or they are those of another version."""
+async def _refold(settings: Settings, dsn: str, me: UUID | None) -> None:
+    """Rebuild the views when what they were folded with has changed, or they are those of another version.
+
+    Only as long as nobody but `me` works on them (None: nobody can); else what is stale of a tenant is folded anew by
+    whoever takes it (`refold`).
+    Raises ConfigError when the views of another daemon would not do here.
+    """
     options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
     async with owner(dsn) as conn:
-        folded = {name: await views.progress(conn, name) for name in options}
+        await rebuild.wait_for_turn(conn)
+        fits = await rebuild.fits(conn)
+        if me is not None and await leases.others(conn, me):
+            if not fits:
+                raise ConfigError(["database.dsn: a daemon of another version works there; stop it first"])
+            return
         heads = {name: await event_log.head(conn, name) for name in options}
         stale = [
-            name
-            for name, progress in folded.items()
-            if heads[name] and (progress is None or progress[1] != rebuild.digest_of(options[name]))
+            name for name, each in options.items() if heads[name] and await rebuild.is_stale(conn, name, each)
         ]
-        if stale or not await rebuild.fits(conn):
+        if stale or not fits:
             log.info("app.rebuilding_views", events=sum(heads.values()))
             await rebuild.rebuild(conn, options)
 
@@ -363,6 +410,7 @@ def _vitec(
             vitec.password.reveal(),
             limiter,
             clock=tenant.clock,
+            left=tenant.left,
         )
     return VitecConnectClient(
         session,
@@ -372,6 +420,7 @@ def _vitec(
         vitec.password.reveal(),
         limiter,
         clock=tenant.clock,
+        left=tenant.left,
         credentials={
             group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()
         },
@@ -387,6 +436,7 @@ def _propstreet(tenant: Tenant, session: aiohttp.ClientSession, limiter: Limiter
         propstreet.client_secret.reveal(),
         limiter,
         clock=tenant.clock,
+        left=tenant.left,
     )
 
 

@@ -3,6 +3,9 @@
 The mark says how far the log had come and which event stood there. It is only ever behind the log, by a second or so;
 a log that lacks that event has lost what followed. Then commands get other ids (Idempotency-Keys), every record is
 read again before anything is decided, and the polls begin anew.
+
+Every daemon keeps the mark of every tenant, also of those that another daemon has: a mark that is old still fits a log
+that has lost what came after it. Of several that find the log restored the first says so, and the others see that.
 """
 
 import asyncio
@@ -15,7 +18,7 @@ from uuid import UUID
 
 import msgspec
 
-from daemon.domain.errors import LogReplaced, StorageError
+from daemon.domain.errors import LogReplaced, StorageError, WrongExpectedVersion
 from daemon.domain.events import LOG_RESTORED, LogRestored, NewEvent, encode
 from daemon.domain.streams import LOG_STREAM, derived_id
 from daemon.processor import Processor, Tenant
@@ -25,11 +28,12 @@ RESTORED_BY_HAND: Final = b"restored"
 """What an operator writes instead of a mark, where it came out of the backup together with the database."""
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """How far a log had come, and the event that stood there."""
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a log had come, the event that stood there, and the incarnations that it has had by then."""
 
     position: int
     event: UUID
+    incarnations: tuple[UUID, ...] = ()
 
 
 NO_LOG: Final = Mark(0, UUID(int=0))
@@ -70,6 +74,7 @@ class Keeper(Processor):
         super().__init__("mark", tenant)
         self._file = file
         self._mark: Mark | None = None
+        self._known: tuple[UUID, ...] = ()
         self._refused = False
 
     async def recognise(self) -> None:
@@ -86,10 +91,21 @@ class Keeper(Processor):
                 )
                 self._log.warning("mark.missing", reason=type(error).__name__, advice=advice)
             return
+        self._known = mark.incarnations
         if not await self._fits(mark):
             await self._restored(mark)
 
     async def _restored(self, mark: Mark) -> None:
+        async with self.at.connection() as conn:
+            incarnation = await log.incarnation(conn, self.tenant)
+        if self._known and incarnation.mark not in self._known:
+            return  # another daemon has seen to it
+        try:
+            await self._say(mark, incarnation.restores)
+        except WrongExpectedVersion:  # at this very moment
+            await self._restored(mark)
+
+    async def _say(self, mark: Mark, restores: int) -> None:
         self._log.warning(
             "mark.log_restored",
             head=self.at.appender.head,
@@ -102,7 +118,9 @@ class Keeper(Processor):
         event = NewEvent(
             event_id, LOG_STREAM, LOG_RESTORED, "toveis", self.at.clock(), encode(restored), event_id
         )
-        await self.at.appender.append([event], also=partial(working.forget, tenant=self.tenant))
+        await self.at.appender.append(
+            [event], expected={LOG_STREAM: restores}, also=partial(working.forget, tenant=self.tenant)
+        )
 
     async def tick(self) -> bool:
         """Keep the mark where the log is now; raises LogReplaced when an older one took its place meanwhile."""
@@ -118,14 +136,16 @@ class Keeper(Processor):
         """Write the mark, if the log has grown."""
         if self._mark is not None and not await self._fits(self._mark):
             raise LogReplaced(f"the log has lost event {self._mark.position}; start toveis anew")
-        head = self.at.appender.head
-        if not head or (self._mark is not None and head == self._mark.position and not self._refused):
-            return
         async with self.at.connection() as conn:
+            head = await log.head(conn, self.tenant)  # others append, too
+            if not head or (self._mark is not None and head == self._mark.position and not self._refused):
+                return
             event = await log.at(conn, self.tenant, head)
+            known = await log.incarnations(conn, self.tenant)
         if event is None:
             raise LogReplaced(f"the log has lost event {head}; start toveis anew")
-        self._mark = Mark(head, event.event_id)
+        self._known = tuple(dict.fromkeys((*self._known, *known)))
+        self._mark = Mark(head, event.event_id, self._known)
         try:
             await self._file.write(self._mark)
             self._refused = False

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from daemon.mappings.lens import Options
 from daemon.service import Service
 from daemon.storage.appender import Appender
 from daemon.storage.connection import Connection, unreachable
+from daemon.storage.leases import Lease
 from projections.entity import Entity
 
 ONCE_A_DAY = 86_400.0
@@ -25,7 +27,8 @@ ONCE_A_DAY = 86_400.0
 class Tenant:
     """One tenant at run time. `options` may gain Vitec's catalogue of categories once it is known.
 
-    `clock` and `chance` are the machine's, or those of a run that can be repeated.
+    `clock` and `chance` are the machine's, or those of a run that can be repeated. Without a `lease` it is what the open
+    port knows, at every daemon; the stages have one (`under`).
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Tenant:
         appender: Appender,
         clock: Callable[[], datetime],
         chance: random.Random | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
@@ -44,7 +48,17 @@ class Tenant:
         self.appender = appender
         self.clock = clock
         self.chance = chance or random.SystemRandom()
+        self.lease = lease
         self.options = options_of(settings)
+
+    def under(self, lease: Lease) -> "Tenant":
+        """The tenant as the stages of a lease have it: they write nothing once it is another's."""
+        appender = self.appender.under(lease)
+        return Tenant(self.settings, self.mode, self.pool, appender, self.clock, self.chance, lease)
+
+    def left(self) -> float:
+        """Seconds that a call to a vendor may take at most: none outlasts the lease."""
+        return inf if self.lease is None else self.lease.left()
 
     def random_id(self) -> uuid.UUID:
         """A mark of its own for what came without one."""
@@ -54,6 +68,20 @@ class Tenant:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection as the daemon's role; raises DatabaseUnreachable."""
         async with unreachable(), self.pool.acquire() as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def transaction(self, conn: Connection) -> AsyncIterator[None]:
+        """What is written inside is written whole, and only under the lease; raises LeaseLost."""
+        async with conn.transaction():
+            if self.lease is not None:
+                await self.lease.check(conn)
+            yield
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Connection]:
+        """A connection in such a transaction; raises DatabaseUnreachable, LeaseLost."""
+        async with self.connection() as conn, self.transaction(conn):
             yield conn
 
     def decided(

@@ -107,6 +107,7 @@ class Reactor(Polite):
             cursors = await working.cursors(conn, self.tenant)
             touched = await self._touched(conn, events)
             if any(event.type == LOG_RESTORED for event in events):
+                self._incarnation = (await log.incarnation(conn, self.tenant)).mark
                 touched |= set(await views.waiting_leads(conn, self.tenant))
             polled = await self._fold_polls(conn, cursors, upto)
             braking = await self._weigh(conn)
@@ -138,7 +139,7 @@ class Reactor(Polite):
         for name in swept:
             self._backlog.pop(name, None)
         if events:
-            async with self.at.connection() as conn:
+            async with self.at.writing() as conn:
                 await working.move_checkpoint(conn, self.tenant, self.name, events[-1].position)
         return len(events) == PAGE or bool(self._backlog)
 

@@ -8,6 +8,7 @@ from daemon.domain.errors import (
     AccessDenied,
     CheckpointMoved,
     DatabaseUnreachable,
+    LeaseLost,
     LogReplaced,
     UnknownEventError,
     VendorError,
@@ -58,7 +59,7 @@ class Service(ABC):
         self.wake.set()
 
     async def run(self) -> None:
-        """Tick until stopped. Only a log that is not ours to read ends it with an error."""
+        """Tick until stopped, or until the tenant is another daemon's. Only a log that is not ours to read is an error."""
         started = False
         while not self._stop.is_set():
             try:
@@ -73,6 +74,8 @@ class Service(ABC):
                 self.failures = 0
             except (UnknownEventError, LogReplaced):
                 raise
+            except LeaseLost:
+                break
             except AccessDenied as error:
                 await self._rest(type(error).__name__, self.closed_for)
             except VendorError as error:

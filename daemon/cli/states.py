@@ -10,8 +10,9 @@ import msgspec
 from daemon.cli.times import shown
 from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
 from daemon.domain.settings import TenantSettings
-from daemon.storage import audits, brakes, log, views, working
+from daemon.storage import audits, brakes, leases, log, views, working
 from daemon.storage.connection import Connection
+from daemon.storage.leases import Tenure
 
 WIDTH: Final = 80
 
@@ -25,6 +26,7 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
     cursors = await working.cursors(conn, tenant.name)
     return {
         "tenant": tenant.name,
+        "lease": _lease(await leases.tenure(conn, tenant.name)),
         "stages": {
             "ingest": {"position": head, "lag": 0},
             "project": {"position": folded, "lag": head - folded},
@@ -69,6 +71,18 @@ async def _reconciled(conn: Connection, tenant: str) -> dict[str, Any] | None:
     }
 
 
+def _lease(tenure: Tenure | None) -> dict[str, Any] | None:
+    """Which daemon has the tenant: `holder` is its id, `name` its machine and port; None while nobody has."""
+    if tenure is None or not tenure.live:
+        return None
+    return {
+        "holder": tenure.holder,
+        "name": tenure.name,
+        "epoch": tenure.epoch,
+        "expires": tenure.expires,
+    }
+
+
 def _notifications(tenant: TenantSettings) -> str:
     if tenant.vitec.product == "hub":
         return NOT_AT_THE_HUB
@@ -82,6 +96,8 @@ def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
             click.echo(msgspec.json.encode(state).decode())
             continue
         click.echo(f"tenant {state['tenant']}")
+        lease = state["lease"]
+        click.echo(f"  held by    {lease['name'] or lease['holder'] if lease else 'no daemon'}")
         for name, stage in state["stages"].items():
             click.echo(f"  {name:<10} at {stage['position']:>8}, {stage['lag']} behind")
         commands = state["commands"]

@@ -17,6 +17,7 @@ from daemon.domain import retry
 from daemon.domain.errors import (
     AccessDenied,
     DatabaseUnreachable,
+    LeaseLost,
     StorageError,
     VendorError,
     WrongExpectedVersion,
@@ -154,6 +155,8 @@ class Deliverer(Processor):
                 await self._send(command, target)
         except WrongExpectedVersion:
             self._log.debug("deliver.overtaken", command=command.command)
+        except LeaseLost:  # what became of it is whoever's who has the tenant now
+            self._log.debug("deliver.lease_lost", command=command.command)
         except DatabaseUnreachable:
             await asyncio.sleep(0.5)
         except AccessDenied:  # while looking: nothing was attempted
@@ -356,6 +359,8 @@ class Deliverer(Processor):
             try:
                 await self.at.appender.append(items)
                 return
+            except LeaseLost:
+                raise
             except StorageError as error:
                 if not isinstance(error, DatabaseUnreachable):
                     self._log.error("deliver.outcome_not_stored", entity=entity.id, reason=str(error))

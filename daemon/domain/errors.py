@@ -52,7 +52,11 @@ class WrongExpectedVersion(StorageError):
 
 
 class CheckpointMoved(StorageError):
-    """Another processor moved this checkpoint. Stop: the tenant belongs to somebody else now."""
+    """The views were swapped, or another projector moved their checkpoint: read them again."""
+
+
+class LeaseLost(StorageError):
+    """Another daemon has this tenant now. Stop: nothing was written, and nothing more may be sent."""
 
 
 class LogReplaced(StorageError):

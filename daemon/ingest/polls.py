@@ -61,11 +61,11 @@ class Poller(Processor):
 
     async def tick(self) -> bool:
         """One poll, from its cursor to the end."""
-        async with self.at.connection() as conn:
+        async with self.at.writing() as conn:
             cursor = await working.open_cursor(conn, self.tenant, self.source, self.at.clock())
         started = self.at.appender.head
         if await self.poll(cursor):
-            async with self.at.connection() as conn:
+            async with self.at.writing() as conn:
                 await working.complete_cursor(conn, self.tenant, self.source, started, self.at.clock())
         return False
 
@@ -126,7 +126,7 @@ class Poller(Processor):
                 latest = newest(listed, self.at.clock())
                 before = newest((text for text in listed if text != latest), self.at.clock())
                 until = min(until, vendor_time(before) or until)
-        async with self.at.connection() as conn:
+        async with self.at.writing() as conn:
             await working.move_cursor(conn, self.tenant, self.source, newest(texts, until))
 
 
@@ -229,11 +229,11 @@ class PropstreetProspectPoller(PropstreetPoller):
 
     async def _project(self, project: str) -> None:
         source, now = f"{self.source}:{project}", self.at.clock()
-        async with self.at.connection() as conn:
+        async with self.at.writing() as conn:
             own = await working.open_cursor(conn, self.tenant, source, now)
         started = self.at.appender.head
         await self._pages(own, source, project)
-        async with self.at.connection() as conn:
+        async with self.at.writing() as conn:
             await working.complete_cursor(conn, self.tenant, source, started, self.at.clock())
 
 

@@ -37,7 +37,7 @@ class Rounds(Poller, Generic[T]):
     async def tick(self) -> bool:
         """Go on with the round, as far as the share of this interval goes."""
         now = self.at.clock()
-        async with self.at.connection() as conn:
+        async with self.at.writing() as conn:
             cursor = await working.open_cursor(conn, self.tenant, self.source, now)
             if not self._round:
                 self._began, self._missed = self.at.appender.head, 0
@@ -47,7 +47,7 @@ class Rounds(Poller, Generic[T]):
         while self._round and calls > 0:
             calls -= await self._try(cursor, self._round.popleft())
         if not self._round and not self._missed:
-            async with self.at.connection() as conn:
+            async with self.at.writing() as conn:
                 await working.complete_cursor(conn, self.tenant, self.source, self._began, self.at.clock())
         return False
 
@@ -89,7 +89,7 @@ class Rounds(Poller, Generic[T]):
     async def looked(self, what: str) -> None:
         """Remember when one was looked at, where no read of its own says so."""
         now = self.at.clock()
-        async with self.at.connection() as conn:
+        async with self.at.writing() as conn:
             source = f"{self.source}:{what}"
             await working.open_cursor(conn, self.tenant, source, now)
             await working.complete_cursor(conn, self.tenant, source, self._began, now)

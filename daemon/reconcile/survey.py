@@ -23,7 +23,7 @@ from daemon.ingest.polls import Poller, PropstreetPoller, Sink, VitecConnectPoll
 from daemon.ingest.removals import removed
 from daemon.policies.plan import synced
 from daemon.processor import Tenant
-from daemon.storage import audits, log, views
+from daemon.storage import audits, views
 from daemon.storage.appender import Item
 from daemon.storage.audits import Known
 from daemon.storage.views import Owner, Typed
@@ -96,8 +96,7 @@ class Survey:
 
         async def read(step: Step) -> None:
             nonlocal done
-            async with self.at.connection() as conn:
-                self.at.appender.head = max(self.at.appender.head, await log.head(conn, self.at.name))
+            await self.at.appender.learn()
             await step.read()
             done += step.calls
             if progress is not None:

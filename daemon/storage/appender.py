@@ -7,15 +7,17 @@ it cannot take the group down.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
 
-from daemon.domain.errors import DatabaseUnreachable, StorageError, WrongExpectedVersion
+from daemon.domain.errors import DatabaseUnreachable, LeaseLost, StorageError, WrongExpectedVersion
 from daemon.domain.events import NewEvent
 from daemon.storage import log
-from daemon.storage.connection import UNREACHABLE, Connection
+from daemon.storage.connection import UNREACHABLE, Connection, unreachable
+from daemon.storage.leases import Lease
 from daemon.storage.log import Appended, KnownRecord, Read, State
 
 Item = NewEvent | Read
@@ -26,10 +28,14 @@ CROWD: Final = 60
 COALESCE: Final = 0.02
 
 
-class Request:
-    """What one caller wants appended together, with the versions it decided on and what must commit with it."""
+Outcome = list[Appended] | StorageError
 
-    __slots__ = ("also", "done", "expected", "items")
+
+class Request:
+    """What one caller wants appended together, with the versions it decided on, what must commit with it, and the lease
+    that gives the right to it; None for what anybody may append."""
+
+    __slots__ = ("also", "done", "expected", "items", "lease")
 
     def __init__(
         self,
@@ -37,15 +43,17 @@ class Request:
         expected: Mapping[str, int],
         also: Also | None,
         done: "asyncio.Future[list[Appended]]",
+        lease: Lease | None,
     ) -> None:
         self.items = items
         self.expected = expected
         self.also = also
         self.done = done
+        self.lease = lease
 
 
 class Appender:
-    """Appends for one tenant. `head` is the newest position that this process knows: a safe start for a read."""
+    """Appends for one tenant."""
 
     def __init__(
         self,
@@ -56,7 +64,7 @@ class Appender:
         backlog: int = 10_000,
     ) -> None:
         self.tenant = tenant
-        self.head = 0
+        self._head = 0
         self._pool = pool
         self._clock = clock
         self._queue: asyncio.Queue[Request] = asyncio.Queue(backlog)
@@ -64,11 +72,20 @@ class Appender:
         self._recent = 0.0
         self._counted = 0.0
 
+    @property
+    def head(self) -> int:
+        """The newest position that this process knows: a safe start for a read."""
+        return self._head
+
     async def start(self) -> None:
         """Learn the head and begin to serve."""
-        async with self._pool.acquire() as conn:
-            self.head = await log.head(conn, self.tenant)
+        await self.learn()
         self._task = asyncio.create_task(self._serve(), name=f"appender {self.tenant}")
+
+    async def learn(self) -> None:
+        """Learn how far others have come: a read that begins now began after all of that."""
+        async with unreachable(), self._pool.acquire() as conn:
+            self._head = max(self._head, await log.head(conn, self.tenant))
 
     async def stop(self) -> None:
         """Serve what was accepted, then end."""
@@ -83,18 +100,23 @@ class Appender:
         *,
         expected: Mapping[str, int] | None = None,
         also: Also | None = None,
+        lease: Lease | None = None,
     ) -> list[Appended]:
         """Append the items in one transaction and wait for its commit.
 
-        Raises WrongExpectedVersion when a stream moved, DatabaseUnreachable when there is no database now.
-        `also` runs in the same transaction (a checkpoint, a cursor).
+        Raises WrongExpectedVersion when a stream moved, DatabaseUnreachable when there is no database now, LeaseLost
+        when the `lease` is another's. `also` runs in the same transaction (a checkpoint, a cursor).
         """
         done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         try:
-            self._queue.put_nowait(Request(items, expected or {}, also, done))
+            self._queue.put_nowait(Request(items, expected or {}, also, done, lease))
         except asyncio.QueueFull:
             raise DatabaseUnreachable("too many events wait for the database") from None
         return await done
+
+    def under(self, lease: Lease) -> "Appender":
+        """The appender as the stages of one lease have it."""
+        return Leased(self, lease)
 
     async def calm(self, patience: float) -> None:
         """Let the open port go first: during a burst wait a little, `patience` seconds at most."""
@@ -128,7 +150,9 @@ class Appender:
                     self._queue.task_done()
 
     async def _write(self, group: list[Request]) -> None:
-        plain = all(not r.expected and r.also is None and _all_new(r.items) for r in group)
+        plain = all(
+            not r.expected and r.also is None and r.lease is None and _all_new(r.items) for r in group
+        )
         try:
             outcomes = await (self._append(group) if plain else self._transaction(group))
         except UNREACHABLE as error:
@@ -144,25 +168,27 @@ class Appender:
                 await self._write([request])
         else:
             for request, outcome in zip(group, outcomes, strict=True):
-                if isinstance(outcome, WrongExpectedVersion):
+                if isinstance(outcome, StorageError):
                     _fail(request, outcome, None)
                 elif not request.done.done():
                     request.done.set_result(outcome)
 
-    async def _append(self, group: list[Request]) -> list[list[Appended] | WrongExpectedVersion]:
+    async def _append(self, group: list[Request]) -> list[Outcome]:
         """A group of events that expect nothing, as webhooks are: one round trip."""
         events = {i.event_id: i for r in group for i in r.items if isinstance(i, NewEvent)}
         async with self._pool.acquire() as conn:
             places = await log.append(conn, self.tenant, list(events.values()), self._clock())
-        self.head = max(self.head, *places.values(), 0)
+        self._head = max(self._head, *places.values(), 0)
         return [
             [Appended(i.event_id, places.pop(i.event_id, None)) for i in r.items if isinstance(i, NewEvent)]
             for r in group
         ]
 
-    async def _transaction(self, group: list[Request]) -> list[list[Appended] | WrongExpectedVersion]:
+    async def _transaction(self, group: list[Request]) -> list[Outcome]:
         async with self._pool.acquire() as conn, conn.transaction():
             await log.lock(conn, self.tenant)
+            for lease in dict.fromkeys(request.lease for request in group):
+                await _look_at(lease, conn)
             now = self._clock()
             reads = list({i.stream for r in group for i in r.items if isinstance(i, Read)})
             known = await log.known_records(conn, self.tenant, reads) if reads else {}
@@ -178,9 +204,9 @@ class Appender:
                 await log.insert(conn, self.tenant, writer.rows, now)
             await log.remember_reads(conn, self.tenant, writer.reads, now)
             for request, outcome in zip(group, outcomes, strict=True):
-                if request.also is not None and not isinstance(outcome, WrongExpectedVersion):
+                if request.also is not None and not isinstance(outcome, StorageError):
                     await request.also(conn)
-        self.head = max(self.head, writer.state.head)
+        self._head = max(self._head, writer.state.head)
         return outcomes
 
 
@@ -194,7 +220,9 @@ class _Writer:
         self.rows: list[tuple[int, int, NewEvent]] = []
         self.reads: list[tuple[Read, int]] = []
 
-    def take(self, request: Request) -> list[Appended] | WrongExpectedVersion:
+    def take(self, request: Request) -> Outcome:
+        if request.lease is not None and request.lease.lost:
+            return LeaseLost("another daemon has this tenant now")
         try:
             log.check(request.expected, self.state.versions)
         except WrongExpectedVersion as error:
@@ -219,6 +247,46 @@ class _Writer:
         self.state.versions[event.stream] += 1
         self.rows.append((self.state.head, self.state.versions[event.stream], event))
         return Appended(event.event_id, self.state.head)
+
+
+class Leased(Appender):
+    """An appender as the stages of a tenant have it: nothing is appended once the lease is another's."""
+
+    def __init__(self, whole: Appender, lease: Lease) -> None:
+        self.tenant = whole.tenant
+        self._whole = whole
+        self._lease = lease
+
+    @property
+    def head(self) -> int:
+        """The newest position that this process knows."""
+        return self._whole.head
+
+    async def learn(self) -> None:
+        """Learn how far others have come."""
+        await self._whole.learn()
+
+    async def append(
+        self,
+        items: Sequence[Item],
+        *,
+        expected: Mapping[str, int] | None = None,
+        also: Also | None = None,
+        lease: Lease | None = None,
+    ) -> list[Appended]:
+        """Append as the whole appender does; raises LeaseLost as well."""
+        return await self._whole.append(items, expected=expected, also=also, lease=lease or self._lease)
+
+    async def calm(self, patience: float) -> None:
+        """Let the open port go first."""
+        await self._whole.calm(patience)
+
+
+async def _look_at(lease: Lease | None, conn: Connection) -> None:
+    """Learn whether a lease still holds; until the transaction ends it does."""
+    if lease is not None:
+        with suppress(LeaseLost):
+            await lease.check(conn)
 
 
 def _all_new(items: Sequence[Item]) -> bool:

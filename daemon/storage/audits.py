@@ -35,9 +35,10 @@ class Finished(msgspec.Struct, frozen=True):
 async def alone(conn: Connection, tenant: str) -> AsyncIterator[bool]:
     """Whether no other audit of the tenant is under way; while the context lasts none begins.
 
-    The lock is that of a transaction which does nothing else, so it goes with the connection.
+    The lock is that of a transaction which does nothing else, so it goes with the connection. Nobody waits for it.
     """
     async with conn.transaction(readonly=True):
+        await conn.execute(_sql["patience"])
         yield await conn.fetchval(_sql["lock"], tenant)
 
 

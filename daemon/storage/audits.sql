@@ -1,3 +1,6 @@
+-- name: patience
+SET LOCAL idle_in_transaction_session_timeout = 0
+
 -- name: lock
 SELECT pg_try_advisory_xact_lock(hashtextextended('toveis reconcile ' || $1, 0))
 

@@ -18,9 +18,11 @@ ROLE: Final = "toveis_daemon"
 PATIENCE: Final = {
     "lock_timeout": "8s",
     "statement_timeout": "30s",
-    "idle_in_transaction_session_timeout": "60s",
+    "idle_in_transaction_session_timeout": "10s",
 }
-"""How long PostgreSQL lets a stage wait: for a lock that somebody else holds, for an answer, and in the middle of things."""
+"""How long PostgreSQL lets a stage wait: for a lock that somebody else holds, for an answer, and in the middle of things.
+
+A daemon that is paused in the middle of a transaction keeps nobody up for longer than its leases last."""
 
 UNREACHABLE: Final = (
     OSError,

@@ -14,6 +14,7 @@ VIEWS: Final = "toveis_views"
 READS: Final = "toveis_reads"
 POLLS: Final = "toveis_polls"
 RETRIES: Final = "toveis_retries"
+LEASES: Final = "toveis_leases"
 
 Heard = Callable[[str, str], None]
 """heard(channel, tenant)."""
@@ -38,7 +39,7 @@ class Listener:
         connection = await asyncpg.connect(self._dsn, timeout=10)
         try:
             connection.add_termination_listener(lambda _: gone.set())
-            for channel in (EVENTS, VIEWS, READS, POLLS, RETRIES):
+            for channel in (EVENTS, VIEWS, READS, POLLS, RETRIES, LEASES):
                 await connection.add_listener(channel, self._on_notify)
             await gone.wait()
         finally:

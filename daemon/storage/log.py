@@ -254,10 +254,12 @@ async def tenants(conn: Connection) -> list[str]:
 
 
 class Incarnation(msgspec.Struct, frozen=True):
-    """The random mark that tells this log from others of the same beginning, and the event since which it holds."""
+    """The random mark that tells this log from others of the same beginning, the event since which it holds, and how
+    often this log was restored."""
 
     mark: uuid.UUID
     since: int = 0
+    restores: int = 0
 
 
 async def incarnation(conn: Connection, tenant: str) -> Incarnation:
@@ -266,6 +268,11 @@ async def incarnation(conn: Connection, tenant: str) -> Incarnation:
     return (
         Incarnation(await conn.fetchval(_sql["incarnation"])) if restored is None else Incarnation(*restored)
     )
+
+
+async def incarnations(conn: Connection, tenant: str) -> list[uuid.UUID]:
+    """Every mark that this log has had, the database's own first."""
+    return [row["mark"] for row in await conn.fetch(_sql["incarnations"], tenant, LOG_STREAM)]
 
 
 def event_of(row: "asyncpg.Record") -> Event:

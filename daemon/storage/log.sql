@@ -76,8 +76,14 @@ SELECT DISTINCT tenant FROM events ORDER BY tenant
 -- name: incarnation
 SELECT mark FROM incarnation
 
+-- name: incarnations
+SELECT mark, 0 AS version FROM incarnation
+ UNION ALL
+SELECT (data ->> 'mark')::uuid, version FROM events WHERE tenant = $1 AND stream = $2
+ ORDER BY version
+
 -- name: restored
-SELECT (data ->> 'mark')::uuid AS mark, position AS since FROM events
+SELECT (data ->> 'mark')::uuid AS mark, position AS since, version AS restores FROM events
  WHERE tenant = $1 AND stream = $2
  ORDER BY version DESC
  LIMIT 1

@@ -3,6 +3,7 @@
 A replay appends nothing and issues no command. The old views are kept as `views_previous` for a roll back.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -53,6 +54,27 @@ async def fits(conn: Connection) -> bool:
     """Whether every view has its table, with the columns that this version knows."""
     found = {row["name"]: set(row["columns"]) for row in await conn.fetch(_sql["columns"])}
     return all(found.get(view) == set(kind.__struct_fields__) for view, kind in VIEWS.items())
+
+
+async def is_stale(conn: Connection, tenant: str, options: Options) -> bool:
+    """Whether a tenant's views were folded with something else than what we would fold with."""
+    progress = await views.progress(conn, tenant)
+    return progress is None or progress[1] != digest_of(options)
+
+
+async def wait_for_turn(conn: Connection) -> None:
+    """Until this connection ends nobody else sees to the views of all tenants."""
+    while not await conn.fetchval(_sql["try_lock"]):  # noqa: ASYNC110 - the lock is another process's
+        await asyncio.sleep(0.05)
+
+
+async def replace(conn: Connection, fresh: Fold, upto: int, digest: str) -> None:
+    """Put a whole fold in the place of one tenant's views, in the caller's transaction."""
+    await conn.execute(_sql["clear"], fresh.tenant)
+    for view, rows in all_rows(fresh).items():
+        for start in range(0, len(rows), PAGE):
+            await views.write(conn, view, rows[start : start + PAGE])
+    await views.set_progress(conn, fresh.tenant, upto, digest)
 
 
 async def fold(
@@ -136,10 +158,7 @@ async def rebuild(conn: Connection, tenants: dict[str, Options], *, progress: Pr
 async def _fill(conn: Connection, fresh: Fold, upto: int, digest: str) -> None:
     async with conn.transaction():
         await conn.execute(_sql["next_path"])
-        for view, rows in all_rows(fresh).items():
-            for start in range(0, len(rows), PAGE):
-                await views.write(conn, view, rows[start : start + PAGE])
-        await views.set_progress(conn, fresh.tenant, upto, digest)
+        await replace(conn, fresh, upto, digest)
 
 
 async def _swap(conn: Connection, folds: dict[str, tuple[Fold, int]], tenants: dict[str, Options]) -> None:

@@ -2,6 +2,24 @@
 SELECT table_name::text AS name, array_agg(column_name::text) AS columns FROM information_schema.columns
  WHERE table_schema = 'views' GROUP BY table_name
 
+-- name: try_lock
+SELECT pg_try_advisory_lock(hashtextextended('toveis views', 0))
+
+-- name: clear
+WITH no_entities AS (DELETE FROM entities WHERE tenant = $1),
+     no_records AS (DELETE FROM records WHERE tenant = $1),
+     no_match_keys AS (DELETE FROM match_keys WHERE tenant = $1),
+     no_aliases AS (DELETE FROM aliases WHERE tenant = $1),
+     no_contacts AS (DELETE FROM contacts WHERE tenant = $1),
+     no_companies AS (DELETE FROM companies WHERE tenant = $1),
+     no_projects AS (DELETE FROM projects WHERE tenant = $1),
+     no_prospects AS (DELETE FROM prospects WHERE tenant = $1),
+     no_leads AS (DELETE FROM leads WHERE tenant = $1),
+     no_commands AS (DELETE FROM commands WHERE tenant = $1),
+     no_conflicts AS (DELETE FROM conflicts WHERE tenant = $1),
+     no_batches AS (DELETE FROM batches WHERE tenant = $1)
+DELETE FROM progress WHERE tenant = $1
+
 -- name: next_path
 SET LOCAL search_path = views_next, toveis
 

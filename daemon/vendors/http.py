@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
@@ -48,6 +49,8 @@ NOTHING_SENT = (
 )
 
 CONNECT_SECONDS = 10.0
+LEAST_SECONDS = 3.0
+"""A write that may not take so long is not begun: it would end without an answer."""
 RETRY_AFTER_UNSAID = 10.0
 RETRY_AFTER_MOST = 3600.0
 FIELD_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.\[\]]{0,79}")
@@ -110,8 +113,9 @@ class Answer(msgspec.Struct, frozen=True):
 class Endpoint:
     """A vendor's address behind a limiter. Every call of both clients passes through `call`.
 
-    `timeout` is in seconds, for one call from leaving the limiter to the last byte. `clock` is only asked to
-    read a Retry-After that is a date. The session must not follow cookies from one tenant to another.
+    `timeout` is in seconds, for one call from leaving the limiter to the last byte; a write is over before `left`
+    seconds are. `clock` is only asked to read a Retry-After that is a date. The session must not follow cookies from
+    one tenant to another.
     """
 
     def __init__(
@@ -123,11 +127,13 @@ class Endpoint:
         timeout: float = 30.0,
         clock: Callable[[], datetime] = utc_now,
         on_call: OnCall | None = None,
+        left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._limiter = limiter
-        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT_SECONDS))
+        self._timeout = timeout
+        self._left = left
         self._clock = clock
         self._on_call = on_call
         self._priority = Priority.LIVE
@@ -175,6 +181,7 @@ class Endpoint:
         headers: Mapping[str, str],
         data: bytes | Mapping[str, str] | None,
     ) -> Answer:
+        timeout = self._patience(route)
         status = None
         started = time.perf_counter()
         try:
@@ -184,7 +191,7 @@ class Endpoint:
                 params=query,
                 headers=headers,
                 data=data,
-                timeout=self._timeout,
+                timeout=timeout,
                 allow_redirects=False,
                 raise_for_status=False,
             ) as response:
@@ -199,6 +206,14 @@ class Endpoint:
         finally:
             if self._on_call:
                 self._on_call(str(route), status, time.perf_counter() - started)
+
+    def _patience(self, route: Route) -> aiohttp.ClientTimeout:
+        """How long a call may take, now that it leaves. Raises Retryable when our right to call ends before."""
+        left = self._left()
+        if left < (0.0 if route.intent == "read" else LEAST_SECONDS):
+            raise Retryable(f"{route}: the lease may end before the answer comes")
+        total = self._timeout if route.intent == "read" else min(self._timeout, left)
+        return aiohttp.ClientTimeout(total=total, connect=min(total, CONNECT_SECONDS))
 
     def _heed(self, answer: Answer, number: int) -> None:
         """Tells the limiter, and thereby all its users, how long to wait, or how many calls are left."""

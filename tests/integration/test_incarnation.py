@@ -1,5 +1,6 @@
 """The mark beside the database: an older log is recognised, a younger one is not taken for it, and views know of it."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -77,7 +78,8 @@ async def filled(tenant: Tenant, place: Path, events: int = 5) -> Keeper:
 async def test_the_mark_names_the_newest_event(tenant: Tenant, database: str, tmp_path: Path) -> None:
     await filled(tenant, tmp_path)
     newest = (await whole_log(database))[-1]
-    assert await mark_in(tmp_path).read() == Mark(newest.position, newest.event_id)
+    mark = await mark_in(tmp_path).read()
+    assert (mark.position, mark.event) == (newest.position, newest.event_id)
     assert mark_in(tmp_path).path == tmp_path / "marks" / f"{TENANT}.json"
 
 
@@ -130,6 +132,59 @@ async def test_the_same_backup_restored_twice_has_two_marks(
         [_], mark = await start(database, tmp_path)
         marks.add(mark)
     assert len(marks) == 2
+
+
+async def test_a_daemon_that_does_not_have_the_tenant_keeps_up_its_mark(
+    tenant: Tenant, database: str, tmp_path: Path
+) -> None:
+    await filled(tenant, tmp_path / "one")
+    async with tenant_at(database) as elsewhere:
+        idle = Keeper(elsewhere, mark_in(tmp_path / "two"))
+        await idle.tick()
+        await tenant.appender.append([event() for _ in range(10)])
+        await idle.tick()
+    await cut(database, 9)
+    assert len((await start(database, tmp_path / "two"))[0]) == 1
+
+
+async def test_of_two_daemons_that_find_the_log_restored_one_says_so(
+    tenant: Tenant, database: str, tmp_path: Path, said: Said
+) -> None:
+    for name in ("one", "two"):
+        await filled(tenant, tmp_path / name)
+    await cut(database, 3)
+    [restored], mark = await start(database, tmp_path / "one")
+    assert await start(database, tmp_path / "two") == ([restored], mark)
+    assert await start(database, tmp_path / "one") == ([restored], mark)
+    assert said() == ["mark.log_restored"]
+
+
+async def test_of_two_that_find_it_at_the_same_moment_one_says_so(
+    tenant: Tenant, database: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        await filled(tenant, tmp_path / name)
+    await cut(database, 3)
+    async with tenant_at(database) as one, tenant_at(database) as two:
+        keepers = (Keeper(one, mark_in(tmp_path / "one")), Keeper(two, mark_in(tmp_path / "two")))
+        await asyncio.gather(*(keeper.recognise() for keeper in keepers))
+    assert [each.type for each in await whole_log(database)].count(LOG_RESTORED) == 1
+
+
+async def test_a_backup_of_before_an_earlier_restore_is_recognised_by_a_daemon_that_was_told_of_that_one(
+    tenant: Tenant, database: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        await filled(tenant, tmp_path / name)
+    await cut(database, 4)
+    await start(database, tmp_path / "one")
+    await start(database, tmp_path / "two")
+    await cut(database, 2)
+    [_], mark = await start(database, tmp_path / "two")
+    assert await start(database, tmp_path / "one") == (
+        [decision_of(each) for each in await whole_log(database) if each.type == LOG_RESTORED],
+        mark,
+    )
 
 
 async def test_an_empty_database_in_the_place_of_a_full_one_was_restored_too(

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
 
 import pytest
 
 from daemon.app import _refold
 from daemon.cli.opening import connected
-from daemon.domain.errors import UsageError
+from daemon.domain.errors import ConfigError, UsageError
 from daemon.domain.events import Event
 from daemon.domain.settings import Settings
 from daemon.mappings.lens import Options
 from daemon.processor import Tenant
 from daemon.project import Projector
-from daemon.storage import log, rebuild, views
+from daemon.storage import leases, log, rebuild, views
 from daemon.storage.connection import Connection, owner
 from daemon.storage.rebuild import Difference
 from projections.views import Fold
@@ -370,7 +371,26 @@ async def test_a_start_gives_an_empty_log_the_views_of_its_version(conn: Connect
     with pytest.raises(UsageError, match="another version"):
         async with connected(database, embedded=False):
             pass
-    await _refold(settings, database)
+    await _refold(settings, database, None)
     assert await rebuild.fits(conn)
     async with connected(database, embedded=False):
         pass
+
+
+async def test_a_start_leaves_the_views_alone_while_another_daemon_works_on_them(
+    conn: Connection, database: str
+) -> None:
+    settings, ours, theirs = Settings(tenants=(tenant_settings(),)), UUID(int=1), UUID(int=2)
+    await conn.execute("INSERT INTO progress (tenant, position, digest) VALUES ($1, 0, 'another')", TENANT)
+    async with tenant_at(database) as tenant:
+        await tenant.appender.append([event()])
+    assert await leases.take(conn, TENANT, theirs, 600.0) == 1
+    await _refold(settings, database, ours)
+    assert await views.progress(conn, TENANT) == (0, "another")
+    await conn.execute("DROP TABLE views.batches")
+    with pytest.raises(ConfigError, match="another version"):
+        await _refold(settings, database, ours)
+    await leases.vacate(conn, theirs)
+    await _refold(settings, database, ours)
+    assert await rebuild.fits(conn)
+    assert await views.position(conn, TENANT) == 1

@@ -8,6 +8,11 @@ from tests.simulation.registry import Answers, Tables, statement
 from tests.simulation.tables import at
 
 
+@statement("audits.patience")
+def patience(_: Tables) -> None:
+    """Nobody is timed out here."""
+
+
 @statement("audits.lock", "pg_try_advisory_xact_lock")
 def lock(_: Tables, __: str) -> Answers:
     return [(True,)]  # there is one daemon

@@ -175,10 +175,17 @@ def check_log(t: Tables, tenant: str) -> Answers:
     return [*sorted(wrong, key=lambda each: each[1:3])[:100]]
 
 
-@statement("log.restored", "mark since")
+@statement("log.incarnations", "mark version")
+def log_incarnations(t: Tables, tenant: str, stream: str) -> Answers:
+    told = sorted(t.events.where(tenant=tenant, stream=stream), key=attrgetter("version"))
+    own = [(row.mark, 0) for row in t.incarnation.all()]
+    return [*own, *((UUID(at(row.data, "mark")), row.version) for row in told)]
+
+
+@statement("log.restored", "mark since restores")
 def log_restored(t: Tables, tenant: str, stream: str) -> Answers:
     newest = t.events.newest(tenant=tenant, stream=stream)
-    return [] if newest is None else [(UUID(at(newest.data, "mark")), newest.position)]
+    return [] if newest is None else [(UUID(at(newest.data, "mark")), newest.position, newest.version)]
 
 
 def _head(t: Tables, tenant: str) -> int:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 
-from daemon.app import DRAIN, Daemon, Limiters, Vendors, stages
+from daemon.app import Daemon, Limiters, Vendors, begun
 from daemon.domain.capabilities import available
 from daemon.domain.errors import DatabaseUnreachable
 from daemon.domain.settings import Mode, TenantSettings
@@ -21,7 +22,10 @@ from daemon.incarnation import Keeper, Mark, MarkFile
 from daemon.ingest.http import Receiver
 from daemon.ingest.leads import LeadReceiver
 from daemon.processor import Tenant
+from daemon.service import Service
 from daemon.storage.appender import Appender
+from daemon.storage.leases import Lease
+from daemon.tenancy import DRAIN, Holder, Terms
 from tests.simulation.loop import LIFE, VirtualLoop, forever
 from tests.simulation.network import Network
 
@@ -30,6 +34,9 @@ AGAIN: Final = 5.0
 """Seconds until the service manager starts the daemon again."""
 IDLE: Final = 15.0
 """Seconds after which a stage looks by itself; one, outside."""
+TERMS: Final = Terms(life=90.0, every=IDLE)
+"""A lease is looked after as seldom; it outlasts a call all the same."""
+ME: Final = UUID(int=2)
 
 
 class Drawer(MarkFile):
@@ -72,6 +79,7 @@ class Machine:
         self.crashed = 0
         self.failed: list[str] = []
         self.tenant: Tenant | None = None
+        """As its stages have it."""
         self.slow = 0.002
         """Seconds that the database takes at most, most of the time."""
         self._loop = loop
@@ -81,6 +89,7 @@ class Machine:
         self._chance = random.Random(seed)
         self._away_until = 0.0
         self._daemon: Daemon | None = None
+        self._appender: Appender | None = None
         self._pool: Any = None
         self._heard: Callable[[str, str], None] | None = None
         self._stopping = False
@@ -94,7 +103,7 @@ class Machine:
     @property
     def up(self) -> bool:
         """The stages run."""
-        return self._daemon is not None
+        return self._daemon is not None and bool(self._daemon.holder.services)
 
     @property
     def resting(self) -> list[str]:
@@ -123,9 +132,9 @@ class Machine:
         self._down()
 
     async def _drain(self) -> None:
-        if self._daemon is not None and self.tenant is not None:
+        if self._daemon is not None and self._appender is not None:
             await self._daemon.drain()
-            await self.tenant.appender.stop()
+            await self._appender.stop()
 
     def lose_database(self, seconds: float) -> None:
         """Every connection breaks, and no new one is made for a while."""
@@ -167,21 +176,37 @@ class Machine:
         self._loop.call_later(pause, self.start, context=self._loop.context_of(0))
 
     async def _started(self) -> Daemon:
-        appender = Appender(self._pool, self.settings.name, clock=self.clock)
+        self._appender = appender = Appender(self._pool, self.settings.name, clock=self.clock)
         await appender.start()
         chance = random.Random(self._chance.getrandbits(64))
         tenant = Tenant(available(self.settings), self.mode, self._pool, appender, self.clock, chance)
         keeper = Keeper(tenant, self._drawer)
         await keeper.recognise()
-        vendors = Vendors(tenant, self._network.session("daemon"), Limiters())
+        session, limiters = self._network.session("daemon"), Limiters()
+        vendors = Vendors(tenant, session, limiters)
         leads = LeadReceiver({tenant.name: tenant}, {tenant.name: vendors.lead_sources}, None)
         self._network.listen(HOST, Receiver({tenant.name: tenant}, _ready, leads).app(), self.life)
-        services = [*stages(tenant, vendors), keeper]
-        for service in services:
-            service.every = max(service.every, IDLE)
-        daemon = Daemon(services)
+        keeper.every = IDLE
+
+        async def begin(lease: Lease) -> list[Service]:
+            self.tenant = tenant.under(lease)
+            services = await begun(self.tenant, session, limiters)
+            for service in services:
+                service.every = max(service.every, IDLE)
+            return services
+
+        holder = Holder(
+            ME,
+            HOST,
+            [tenant.name],
+            tenant.connection,
+            begin,
+            ticks=self._loop.time,
+            fresh=tenant.random_id,
+            terms=TERMS,
+        )
+        self._daemon = daemon = Daemon([keeper], holder)
         self._listen(daemon)
-        self.tenant, self._daemon = tenant, daemon
         return daemon
 
     def _listen(self, daemon: Daemon) -> None:

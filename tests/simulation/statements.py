@@ -1,9 +1,9 @@
 """Every named statement of the `.sql` files, by its text.
 
-What each one does stands in `log_statements`, `view_statements`, `brake_statements`, `call_statements` and
-`audit_statements`, a function a statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql` file
-here, and the tables from `CREATE TABLE`. A statement that is new needs a function, or a reason among `UNUSED`:
-test_database.py says so.
+What each one does stands in `log_statements`, `view_statements`, `brake_statements`, `call_statements`,
+`audit_statements` and `lease_statements`, a function a statement. What every view has (`delete`, `insert`, `all`)
+follows from its `.sql` file here, and the tables from `CREATE TABLE`. A statement that is new needs a function, or a
+reason among `UNUSED`: test_database.py says so.
 """
 
 import re
@@ -20,6 +20,7 @@ from tests.simulation import (
     audit_statements,
     brake_statements,
     call_statements,
+    lease_statements,
     log_statements,
     view_statements,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "by_text",
     "call_statements",
     "every_text",
+    "lease_statements",
     "log_statements",
     "view_statements",
 ]
@@ -42,6 +44,7 @@ UNUSED: Final = {
     "migrations": "the tables stand from the beginning",
     "rebuild": "the simulator folds anew and compares (check_log); it never swaps the views",
     "create": "the tables stand from the beginning",
+    "of_tenant": "its answer is a time of the server's; only `toveis status` asks",
 }
 """Files, or statements of a view, that nobody runs in a simulation, and why."""
 

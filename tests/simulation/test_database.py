@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import inf
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -36,8 +37,9 @@ from daemon.domain.streams import (
 )
 from daemon.processor import Tenant
 from daemon.project import Projector
-from daemon.storage import calls, log, rebuild, views, working
+from daemon.storage import calls, leases, log, rebuild, views, working
 from daemon.storage.appender import Appender
+from daemon.storage.leases import Lease
 from projections.views import VIEWS, Fold
 from tests.integration.annals import NOON, OPTIONS, TENANT, anew, annals, tenant_settings
 from tests.integration.ground import event, read
@@ -55,6 +57,7 @@ RESTORED: Final = event(
     LOG_STREAM, encode(LogRestored(UUID(int=7), 99)), type=LOG_RESTORED, origin="toveis", meta=None
 )
 LATER: Final = NOON + timedelta(days=30)
+LONG: Final = 600.0
 HOLDERS: Final = (UUID(int=7), UUID(int=8))
 Samples = dict[str, list[tuple[Any, ...]]]
 
@@ -132,6 +135,7 @@ class Told:
             await working.ask_polls(conn, TENANT)
             await working.ask_again(conn, TENANT)
         await self._spend()
+        await self._hold()
 
     async def _spend(self) -> None:
         """Two processes put calls of one credential on record; one block is over, one is old."""
@@ -143,6 +147,25 @@ class Told:
                     counted = LATER - timedelta(seconds=age)
                     await calls.record(conn, "credential", holder, block, granted, counted)
                     await calls.settle(conn, "credential", holder, 1, 4, LATER)
+
+    async def _hold(self) -> None:
+        """Two daemons live; one has a tenant, the other one's lease was released, and it has left."""
+        async with self.pool.acquire() as conn:
+            for daemon, name in zip(HOLDERS, ("one", "two"), strict=True):
+                await leases.beat(conn, daemon, name, [TENANT, ELSEWHERE], LONG)
+            for daemon, tenant in zip(HOLDERS, (TENANT, ELSEWHERE), strict=True):
+                assert await leases.take(conn, tenant, daemon, LONG) == 1
+            ours, theirs = (
+                Lease(tenant, daemon, 1, inf, float, print)
+                for daemon, tenant in zip(HOLDERS, (TENANT, ELSEWHERE), strict=True)
+            )
+            assert await leases.renew(conn, HOLDERS[0], [ours, theirs], LONG) == {TENANT}
+            await leases.vacate(conn, HOLDERS[1], [ELSEWHERE])
+            assert await leases.take(conn, ELSEWHERE, HOLDERS[0], LONG) is None
+            await leases.release(conn, theirs)
+            assert await leases.take(conn, ELSEWHERE, HOLDERS[1], LONG) == 2
+            await leases.vacate(conn, HOLDERS[1])
+            await leases.leave(conn, HOLDERS[1])
 
 
 def _move(source: str, cursor: str) -> Callable[[Any], Any]:
@@ -225,6 +248,7 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "log.streams": [(TENANT, [*streams[3:30], streams[3]], 20), (TENANT, [], 0)],
         "log.at": [(TENANT, 3), (TENANT, 99999)],
         "log.tenants": [()],
+        "log.incarnations": [(ELSEWHERE, LOG_STREAM), (TENANT, LOG_STREAM)],
         "log.restored": [(ELSEWHERE, LOG_STREAM), (TENANT, LOG_STREAM)],
         "working.checkpoint": [(TENANT, "react"), (TENANT, "nobody")],
         "working.cursor": [(TENANT, VITEC), (TENANT, "nobody")],
@@ -233,6 +257,10 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "progress.read": tenants,
         "calls.of_others": [("credential", holder) for holder in (*HOLDERS, UUID(int=9))]
         + [("no", HOLDERS[0])],
+        "leases.holders": [()],
+        "leases.living": [()],
+        "leases.held": tenants,
+        "leases.others": [(holder,) for holder in HOLDERS],
         "rebuild.check_log": [(TENANT,)],
         **{f"{view}.all": tenants for view in VIEWS},
         "views.entities_of_records": [
@@ -289,6 +317,7 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "views.entities_like": [
             (TENANT, prefix, 9) for prefix in ("", "con-", "con-nobody", entities[0][:6])
         ],
+        "audits.patience": [()],
         "audits.lock": tenants,
         "audits.last": [(TENANT, streams[0]), (ELSEWHERE, LOG_STREAM), (TENANT, "log:reconciled")],
         "audits.records": [(TENANT, *pair) for pair in pairs],

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -6,7 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from daemon.domain.errors import RateLimited, Retryable
+from daemon.domain.errors import RateLimited, Retryable, UnknownOutcome
+from daemon.vendors import http
 from daemon.vendors.http import Endpoint, Route
 from daemon.vendors.limiter import Limiter
 
@@ -24,9 +26,11 @@ class Vendor:
         self.server = TestServer(app)
         self.says: bytes | None = None
         self.refuses: Mapping[str, str] | None = None
+        self.waits = 0.0
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked.append((request.headers, await request.read()))
+        await asyncio.sleep(self.waits)
         if self.refuses is not None:
             return web.Response(status=429, headers=self.refuses)
         return web.Response(status=204) if self.says is None else web.Response(body=self.says)
@@ -106,3 +110,42 @@ async def test_a_date_that_no_clock_shows_is_no_time_to_wait_for(endpoint: Endpo
     vendor.refuses = {"Retry-After": "Mon, 18 May 99999999999999999999 12:00:30 GMT"}
     with pytest.raises(RateLimited):
         await endpoint.call(GET)
+
+
+@pytest.mark.parametrize(("route", "left"), [(POST, 2.9), (POST, -1.0), (GET, -0.1)])
+async def test_nothing_leaves_that_the_lease_may_not_outlast(
+    vendor: Vendor, route: Route, left: float
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        base = str(vendor.server.make_url(""))
+        endpoint = Endpoint(session, base, Limiter([], 5), left=lambda: left)
+        with pytest.raises(Retryable, match="lease"):
+            await endpoint.call(route)
+    assert vendor.asked == []
+
+
+async def test_a_lease_that_ends_while_a_write_waits_for_its_turn_holds_it_back(vendor: Vendor) -> None:
+    left = 10.0
+    limiter = Limiter([], 1)
+    async with aiohttp.ClientSession() as session:
+        endpoint = Endpoint(session, str(vendor.server.make_url("")), limiter, left=lambda: left)
+        async with limiter.slot():
+            waiting = asyncio.create_task(endpoint.call(POST))
+            await asyncio.sleep(0)
+            left = 0.0
+        with pytest.raises(Retryable, match="lease"):
+            await waiting
+    assert vendor.asked == []
+
+
+async def test_a_write_ends_before_the_lease_does_and_a_read_takes_its_time(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "LEAST_SECONDS", 0.05)
+    vendor.waits = 0.5
+    async with aiohttp.ClientSession() as session:
+        base = str(vendor.server.make_url(""))
+        endpoint = Endpoint(session, base, Limiter([], 5), left=lambda: 0.1)
+        with pytest.raises(UnknownOutcome, match="timed out"):
+            await endpoint.call(POST)
+        assert (await endpoint.call(GET)).status == 204

@@ -8,6 +8,7 @@ its project too, the `parent`. Records stay the bytes that the vendor sent. Ever
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from datetime import datetime
+from math import inf
 from typing import Literal, Self
 from uuid import uuid4
 
@@ -105,8 +106,11 @@ class PropstreetClient:
         timeout: float = 30.0,
         clock: Callable[[], datetime] = utc_now,
         on_call: OnCall | None = None,
+        left: Callable[[], float] = lambda: inf,
     ) -> None:
-        self._endpoint = Endpoint(session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call)
+        self._endpoint = Endpoint(
+            session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call, left=left
+        )
         self._tokens = TokenSource(self._endpoint, client_id, client_secret, clock=clock)
 
     def at(self, priority: Priority) -> Self:

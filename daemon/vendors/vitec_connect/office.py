@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import datetime
 from itertools import islice
+from math import inf
 from typing import Self
 
 import aiohttp
@@ -64,8 +65,11 @@ class Office:
         timeout: float = 30.0,
         clock: Callable[[], datetime] = utc_now,
         on_call: OnCall | None = None,
+        left: Callable[[], float] = lambda: inf,
     ) -> None:
-        self._endpoint = Endpoint(session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call)
+        self._endpoint = Endpoint(
+            session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call, left=left
+        )
         self._customer = customer_id
         self._shared = _basic(username, password)
         self._own = {group: _basic(*pair) for group, pair in (credentials or {}).items()}

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from datetime import datetime
+from math import inf
 from typing import Self, TypeVar
 
 import aiohttp
@@ -87,8 +88,11 @@ class VitecHubClient:
         timeout: float = 30.0,
         clock: Callable[[], datetime] = utc_now,
         on_call: OnCall | None = None,
+        left: Callable[[], float] = lambda: inf,
     ) -> None:
-        self._endpoint = Endpoint(session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call)
+        self._endpoint = Endpoint(
+            session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call, left=left
+        )
         self._installation = installation
         self._headers = {"Authorization": "Basic " + b64encode(f"{username}:{password}".encode()).decode()}
 
