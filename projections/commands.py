@@ -19,6 +19,7 @@ from daemon.domain.events import (
     Event,
     decision_of,
 )
+from projections.outbox import PUT_OFF
 
 State = Literal[
     "pending",
@@ -160,12 +161,12 @@ def _outcome(row: CommandRow, decision: Outcome, position: int) -> CommandRow:
             return change(
                 row, state="succeeded", record=record, position=position, reason=None, unconfirmed=odd
             )
-        case CommandFailed(reason=reason, retry_at=None):
-            return change(row, state="failed", position=position, reason=reason)
         case CommandFailed(reason=reason, retry_at=retry_at):
-            return change(row, state="pending", position=position, reason=reason, due_at=retry_at)
+            state: State = "failed" if retry_at is None else "pending"
+            row = change(row, state=state, position=position, reason=reason, due_at=retry_at)
+            return change(row, attempts=max(0, row.attempts - 1)) if reason in PUT_OFF else row
         case CommandUnknown(reason=reason, retry_at=retry_at):
-            state: State = "failed" if row.record is not None else "unknown"
+            state = "failed" if row.record is not None else "unknown"
             return change(row, state=state, position=position, reason=reason, due_at=retry_at)
         case CommandSuperseded(reason=reason):
             return change(row, state="superseded", position=position, reason=reason)

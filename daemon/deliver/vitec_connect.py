@@ -188,6 +188,10 @@ class VitecConnectTarget:
         keys = keys_of(entity.category, VITEC, Side(content.external_id, 0, shadow=shadow), at.options)
         return {key for key in keys if not key.startswith("domain:")}
 
+    async def reach(self) -> None:
+        """See Target."""
+        await self._client.reach()
+
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """Write, then read back: what the vendor kept, and what a person may have typed since, shows only there."""
         if entity.lead is not None:

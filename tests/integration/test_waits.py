@@ -188,6 +188,9 @@ class Desk:
     async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | None:
         return None
 
+    async def reach(self) -> None:
+        return None
+
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         self.sent += 1
         raise UnknownOutcome("no answer")

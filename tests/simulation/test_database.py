@@ -131,6 +131,9 @@ class Told:
             await working.move_cursor(conn, TENANT, VITEC, None)
             await working.ask_polls(conn, TENANT)
             await working.ask_again(conn, TENANT)
+            for vendor, look in ((VITEC, NOON), (PROPSTREET, NOON), (VITEC, LATER)):
+                await working.note_away(conn, TENANT, working.Away(vendor, NOON, look))
+            await working.note_back(conn, TENANT, PROPSTREET)
         await self._spend()
 
     async def _spend(self) -> None:
@@ -229,6 +232,7 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "working.checkpoint": [(TENANT, "react"), (TENANT, "nobody")],
         "working.cursor": [(TENANT, VITEC), (TENANT, "nobody")],
         "working.cursors": tenants,
+        "working.away": tenants,
         "working.reads": [(TENANT, [*streams, streams[0]])],
         "progress.read": tenants,
         "calls.of_others": [("credential", holder) for holder in (*HOLDERS, UUID(int=9))]
@@ -266,7 +270,11 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
             for limit in (500, 0)
         ],
         "views.due_commands": [
-            (TENANT, vendor, when, 500) for vendor in (VITEC, PROPSTREET) for when in times
+            (TENANT, vendor, when, limit, *rests)
+            for vendor in (VITEC, PROPSTREET)
+            for when in times
+            for limit in (500, 1)
+            for rests in (((), ()), (commands, [row["position"] for row in rows["commands"]]))
         ],
         "views.flying_commands": tenants,
         "views.commands_in": [(TENANT, [state]) for state in states] + [(TENANT, states)],

@@ -43,7 +43,11 @@ async def vendor() -> AsyncIterator[Vendor]:
 @pytest.fixture
 async def endpoint(vendor: Vendor) -> AsyncIterator[Endpoint]:
     async with aiohttp.ClientSession() as session:
-        yield Endpoint(session, str(vendor.server.make_url("")), Limiter([], 5))
+        yield Endpoint(session, str(vendor.server.make_url("")), Limiter([], 5), ask=_nothing)
+
+
+async def _nothing() -> None:
+    """Nobody looks."""
 
 
 @pytest.mark.parametrize(
