@@ -65,7 +65,8 @@ class Tried(msgspec.Struct, frozen=True):
 def given_up(entity: Entity, target: str, now: datetime) -> CommandDeadLettered | None:
     """The end of what was tried, looked at and tried again for long enough: writes whose outcome nobody ever knew."""
     failure, pending = recent_failure(entity, target, now), entity.pending.get(target)
-    if failure is None or pending is None or not retry.over(failure.began, now):
+    last_try = now - timedelta(seconds=retry.LONGEST)  # what can be refused by itself is, with what was said
+    if failure is None or pending is None or not retry.over(failure.began, last_try):
         return None
     return CommandDeadLettered(pending.command, "no outcome for 35 hours")
 
