@@ -45,6 +45,8 @@ class Tenant:
         self.clock = clock
         self.chance = chance or random.SystemRandom()
         self.options = options_of(settings)
+        self.polling: dict[tuple[str, str], float] = {}
+        """The calls a second that the polls of each vendor's sources take."""
 
     def random_id(self) -> uuid.UUID:
         """A mark of its own for what came without one."""

@@ -273,6 +273,7 @@ async def test_everything_that_waits_survives_a_restart_and_a_rebuild(tenant: Te
     async with owner(database) as conn:
         await rebuild.rebuild(conn, {tenant.name: tenant.options})
     assert await rows(tenant) == before
+    await become_due(tenant)  # the reactor goes on, too
     again = Vendor()
     deliverer = Deliverer(tenant, {PROPSTREET: again, VITEC: again})
     await deliverer.start()
@@ -281,5 +282,7 @@ async def test_everything_that_waits_survives_a_restart_and_a_rebuild(tenant: Te
     later = NOW + timedelta(hours=1)
     tenant.clock = lambda: later
     await deliver(tenant, deliverer)
+    await become_due(tenant)
+    await deliver(tenant, deliverer)
     assert again.looked_up == [lost]
-    assert again.sent == 1
+    assert (await rows(tenant))[failed].attempts == 2
