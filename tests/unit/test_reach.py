@@ -14,6 +14,7 @@ from daemon.domain.errors import AccessDenied, RateLimited, Rejected, Retryable,
 from daemon.vendors.http import Endpoint, Route
 from daemon.vendors.limiter import Limiter
 from daemon.vendors.reach import PATIENCE, Reach
+from tests.conftest import eventually
 
 READ, WRITE, ASK = Route("GET", "/read"), Route("POST", "/write", "write"), Route("GET", "/ask")
 
@@ -135,8 +136,7 @@ async def test_of_many_who_come_one_looks(desk: Desk) -> None:
     desk.vendor.says = 200
     desk.vendor.gate.clear()
     many: list[Awaitable[Any]] = [asyncio.ensure_future(desk.endpoint.call(READ)) for _ in range(9)]
-    while not desk.vendor.asked:
-        await asyncio.sleep(0)
+    await eventually(lambda: desk.vendor.asked)
     assert isinstance(await desk.fails(), VendorAway)
     desk.vendor.gate.set()
     ended = await asyncio.gather(*many, return_exceptions=True)
