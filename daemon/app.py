@@ -21,6 +21,7 @@ from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable, StorageError
 from daemon.domain.settings import Limits, Settings, VitecSettings
+from daemon.domain.streams import PROPSTREET, VITEC
 from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
@@ -31,6 +32,7 @@ from daemon.ingest.joined import PropstreetNotePoller, VitecLinkPoller, VitecNot
 from daemon.ingest.leads import LeadReceiver
 from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, VitecConnectPoller
 from daemon.instance import instance
+from daemon.lookout import Lookout
 from daemon.policies.plan import direction
 from daemon.processor import Tenant, options_of
 from daemon.project import Projector, refold
@@ -48,6 +50,7 @@ from daemon.telemetry import log
 from daemon.tenancy import Crew, Holder
 from daemon.vendors.limiter import Limiter, windows_of
 from daemon.vendors.propstreet.client import PropstreetClient
+from daemon.vendors.reach import Reach
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_hub.client import VitecHubClient
 
@@ -324,11 +327,12 @@ class Vendors:
 
     def __init__(self, tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters") -> None:
         settings = tenant.settings
-        self.vitec = _vitec(
-            tenant, session, limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
-        )
         key = settings.propstreet.base_url, settings.propstreet.client_id
-        self.propstreet = _propstreet(tenant, session, limiters.of(tenant, settings.propstreet.limits, *key))
+        vitec = limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
+        propstreet = limiters.of(tenant, settings.propstreet.limits, *key)
+        self.vitec = _vitec(tenant, session, vitec)
+        self.propstreet = _propstreet(tenant, session, propstreet)
+        self.reaches = {VITEC: vitec.reach, PROPSTREET: propstreet.reach}
 
     async def lead_sources(self) -> list[tuple[str, str]]:
         """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
@@ -341,7 +345,7 @@ def stages(tenant: Tenant, vendors: Vendors) -> list[Service]:
     """One tenant's stages, upstream first."""
     vitec, propstreet = vendors.vitec, vendors.propstreet
     if isinstance(vitec, VitecHubClient):
-        return _hub_services(tenant, vitec, propstreet)
+        return [*_hub_services(tenant, vitec, propstreet), Lookout(tenant, vendors.reaches)]
     return [
         *_polls(tenant, vitec, propstreet),
         VitecConnectFetcher(tenant, vitec),
@@ -350,6 +354,7 @@ def stages(tenant: Tenant, vendors: Vendors) -> list[Service]:
         Reactor(tenant),
         Deliverer(tenant, {"vitec": VitecConnectTarget(vitec), "propstreet": PropstreetTarget(propstreet)}),
         Projector(tenant),
+        Lookout(tenant, vendors.reaches),
     ]
 
 
@@ -457,6 +462,7 @@ class Limiters:
                 pace=limits.per_second or None,
                 ledger=ledger,
                 clock=ticks,
+                reach=Reach(clock=ticks, chance=tenant.chance.random),
             )
         return self._known[name]
 

@@ -50,6 +50,8 @@ class Tenant:
         self.chance = chance or random.SystemRandom()
         self.lease = lease
         self.options = options_of(settings)
+        self.polling: dict[tuple[str, str], float] = {}
+        """The calls a second that the polls of each vendor's sources take."""
 
     def under(self, lease: Lease) -> "Tenant":
         """The tenant as the stages of a lease have it: they write nothing once it is another's."""

@@ -11,6 +11,7 @@ from daemon.domain.errors import (
     LeaseLost,
     LogReplaced,
     UnknownEventError,
+    VendorAway,
     VendorError,
 )
 from daemon.telemetry import log
@@ -78,6 +79,8 @@ class Service(ABC):
                 break
             except AccessDenied as error:
                 await self._rest(type(error).__name__, self.closed_for)
+            except VendorAway as error:
+                await self._rest(type(error).__name__, error.retry_after)
             except VendorError as error:
                 await self._rest(type(error).__name__)
             except (DatabaseUnreachable, CheckpointMoved) as error:
@@ -94,7 +97,10 @@ class Service(ABC):
         self.failures += 1
         if pause is None:
             pause = min(LONGEST_REST, 0.1 * 2 ** min(self.failures, 10))
-        self._log.warning("service.resting", reason=reason, seconds=pause)
+        tell = (
+            self._log.debug if reason == VendorAway.__name__ else self._log.warning
+        )  # told once, by the lookout
+        tell("service.resting", reason=reason, seconds=pause)
         self._roused.clear()
         if not self._stop.is_set():
             with suppress(TimeoutError):

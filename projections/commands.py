@@ -19,6 +19,7 @@ from daemon.domain.events import (
     Event,
     decision_of,
 )
+from projections.outbox import PUT_OFF
 
 State = Literal[
     "pending",
@@ -38,7 +39,8 @@ OPEN: frozenset[State] = frozenset(("pending", "flying", "unknown"))
 class CommandRow(msgspec.Struct, frozen=True):
     """One command. `fields` names what it writes; the values stand in the log. `due_at` is None for at once.
 
-    `unconfirmed` are the fields that read back as something else than what was written.
+    `unconfirmed` are the fields that read back as something else than what was written. `status` is the vendor's last
+    answer that was no success.
     """
 
     tenant: str
@@ -56,6 +58,7 @@ class CommandRow(msgspec.Struct, frozen=True):
     reason: str | None = None
     detail: str | None = None
     unconfirmed: tuple[str, ...] = ()
+    status: int | None = None
 
 
 TYPES = frozenset(
@@ -158,19 +161,27 @@ def _outcome(row: CommandRow, decision: Outcome, position: int) -> CommandRow:
             return change(row, state="flying", attempts=attempt, position=position, due_at=None)
         case CommandSucceeded(record=record, unconfirmed=odd):
             return change(
-                row, state="succeeded", record=record, position=position, reason=None, unconfirmed=odd
+                row,
+                state="succeeded",
+                record=record,
+                position=position,
+                reason=None,
+                unconfirmed=odd,
+                status=None,
             )
-        case CommandFailed(reason=reason, retry_at=None):
-            return change(row, state="failed", position=position, reason=reason)
         case CommandFailed(reason=reason, retry_at=retry_at):
-            return change(row, state="pending", position=position, reason=reason, due_at=retry_at)
+            state: State = "failed" if retry_at is None else "pending"
+            row = change(
+                row, state=state, position=position, reason=reason, due_at=retry_at, status=decision.status
+            )
+            return change(row, attempts=max(0, row.attempts - 1)) if reason in PUT_OFF else row
         case CommandUnknown(reason=reason, retry_at=retry_at):
-            state: State = "failed" if row.record is not None else "unknown"
+            state = "failed" if row.record is not None else "unknown"
             return change(row, state=state, position=position, reason=reason, due_at=retry_at)
         case CommandSuperseded(reason=reason):
             return change(row, state="superseded", position=position, reason=reason)
-        case CommandDeadLettered(reason=reason):
-            return change(row, state="dead", position=position, reason=reason)
+        case CommandDeadLettered(reason=reason, status=status):
+            return change(row, state="dead", position=position, reason=reason, status=status)
         case CommandReleased() if row.state in OPEN:
             return change(row, position=position, due_at=None)
         case CommandReleased():

@@ -15,6 +15,7 @@ CREATE TABLE commands (
     reason   text,
     detail   text,
     unconfirmed text[] NOT NULL,
+    status   integer,
     PRIMARY KEY (tenant, command)
 );
 CREATE INDEX commands_open ON commands (tenant, due_at, issued) WHERE state IN ('pending', 'unknown', 'flying');

@@ -193,10 +193,11 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """How often in a row a write to a vendor failed or was lost, and when last."""
+    """How often in a row a write to a vendor failed or was lost, when last, and when first."""
 
     count: int
     at: datetime
+    began: datetime
 
 
 class Hold(msgspec.Struct, frozen=True, omit_defaults=True):

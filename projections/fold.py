@@ -59,9 +59,6 @@ from projections.merge import Observation, Rules, lose_track, observe, release_k
 MERGED: Final = "merged"
 """Begins the tombstone of a record that was merged into another; the hold of one whose counterpart found no room."""
 
-PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied", "DatabaseUnreachable"))
-"""Failures that say nothing about the write: the vendor put us off, or it never left."""
-
 ETAGS: Final = {VITEC: False, PROPSTREET: True}
 
 
@@ -346,7 +343,7 @@ class Entities:
             case HoldDiscarded() if entity.hold is not None:
                 entity.hold = msgspec.structs.replace(entity.hold, quiet=True)
             case CommandIssued():
-                failure = entity.failures.get(decision.target)
+                failure = outbox.recent_failure(entity, decision.target, event.recorded_at)
                 entity.pending[decision.target] = Pending(
                     decision.command,
                     decision.want,
@@ -391,7 +388,9 @@ class Entities:
                 outbox.unblock(entity, decision.command)
                 entity.orphans = [each for each in entity.orphans if each != decision.command]
             case CommandFailed():
-                if decision.reason not in PUT_OFF:
+                if decision.reason in outbox.PUT_OFF:
+                    outbox.put_off(entity, decision.command)
+                else:
                     outbox.count_failure(entity, decision.command, event.recorded_at)
                 self._fail(event, entity, decision)
             case CommandUnknown():

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from daemon.domain import retry
 from daemon.domain.events import CommandAttempted, CommandDiscarded, CommandHeld, CommandUnknown, Half
 from daemon.domain.streams import Vendor, other
 from projections.entity import Attempt, Blocked, Entity, Failure, base_of
@@ -12,6 +13,9 @@ from projections.merge import lose_sight
 
 OBSERVE: Final = "observe"
 """The reason of a hold that only says that nothing is sent in observe mode."""
+
+PUT_OFF: Final = frozenset(("RateLimited", "AccessDenied", "VendorAway", "DatabaseUnreachable"))
+"""Failures that say nothing about the write: the vendor put us off, or it never left. No attempt is counted."""
 
 UNKNOWN_OUTCOME: Final = "unknown_outcome"
 """The reason of a hold of what a vendor has or not, and would take twice."""
@@ -89,8 +93,23 @@ def count_failure(entity: Entity, command: str, at: datetime) -> None:
     """One more write to this vendor failed or was lost."""
     target = target_of(entity, command)
     if target is not None:
-        before = entity.failures.get(target)
-        entity.failures[target] = Failure(before.count + 1 if before is not None else 1, at)
+        before = recent_failure(entity, target, at)
+        count, began = (before.count, before.began) if before is not None else (0, at)
+        entity.failures[target] = Failure(count + 1, at, began)
+
+
+def recent_failure(entity: Entity, target: str, now: datetime) -> Failure | None:
+    """The failures of writes to this vendor that one at `now` would go on with."""
+    failure = entity.failures.get(target)
+    return failure if failure is not None and retry.goes_on(failure.at, now) else None
+
+
+def put_off(entity: Entity, command: str) -> None:
+    """The vendor put us off, or the write never left: that was no attempt of this record's."""
+    target = target_of(entity, command)
+    if target is not None:
+        pending = entity.pending[target]
+        pending.attempts = max(0, pending.attempts - 1)
 
 
 def attempt(entity: Entity, attempted: CommandAttempted, position: int) -> None:

@@ -103,7 +103,9 @@ def _command_words(row: "CommandRow") -> str:
     fields = () if row.category == LEAD else map(field_words, row.fields)
     what = ", ".join((f"{row.category} {row.entity} at {NAMES[row.target]}", *fields))
     again = f"again at {shown(row.due_at)}" if row.due_at is not None else ""
-    why = "; ".join(filter(None, (": ".join(filter(None, (row.reason, row.detail))), again)))
+    reason = ": ".join(filter(None, (row.reason, row.detail)))
+    said = f"answered {row.status}" if row.status is not None else ""
+    why = "; ".join(filter(None, (said, reason, again)))
     return f"{what}: {why}" if why else what
 
 
@@ -126,6 +128,7 @@ def _row(row: "CommandRow") -> dict[str, Any]:
         "detail": row.detail,
         "attempts": row.attempts,
         "due_at": row.due_at,
+        "status": row.status,
         "position": row.issued,
     }
 

@@ -40,6 +40,10 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
             "vitec": msgspec.to_builtins(tenant.vitec.limits),
             "propstreet": msgspec.to_builtins(tenant.propstreet.limits),
         },
+        "away": {
+            each.vendor: {"since": each.since, "next_look": each.next_look}
+            for each in await working.away(conn, tenant.name)
+        },
         "subscription": {
             "propstreet": "configured" if tenant.propstreet.webhook_secret else "none: polls alone",
             "vitec": _notifications(tenant),
@@ -109,6 +113,9 @@ def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
         )
         if state["held_batches"]:
             click.echo(f"  brakes     {state['held_batches']} held: see `toveis commands --held`")
+        for vendor, away in state["away"].items():
+            since, look = shown(away["since"]), shown(away["next_look"])
+            click.echo(f"  {vendor:<10} does not answer since {since}; asked again at {look}, commands wait")
         for source, looked in state["sources"].items():
             whole = "complete" if looked["complete"] else "first poll under way"
             click.echo(f"  {source:<22} last looked at {shown(looked['looked_at'])} ({whole})")

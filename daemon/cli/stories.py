@@ -284,8 +284,19 @@ def _outcome(event: Event) -> str:
         case CommandSuperseded() as d:
             return f"write taken back: {d.reason}"
         case CommandDeadLettered() as d:
-            return f"refused for good ({d.status}): {d.reason}"
+            return f"refused for good ({d.status}): {d.reason}" if d.status else f"given up: {d.reason}"
     return _waiting(event)
+
+
+def exchange_words(event: Event) -> str:
+    """What was sent to a vendor that refused it, and what it said, a line each."""
+    decision = decision_of(event) if event.type == CommandDeadLettered.__name__ else None
+    exchange = decision.exchange if isinstance(decision, CommandDeadLettered) else None
+    if exchange is None:
+        return ""
+    asked = " ".join(filter(None, (exchange.method, exchange.path, exchange.body)))
+    said = " ".join(filter(None, (str(exchange.status or "none"), exchange.answer)))
+    return f"\nsent: {harmless(asked)}\nanswer: {harmless(said)}"
 
 
 def _waiting(event: Event) -> str:
@@ -374,7 +385,10 @@ def print_history(lines: Sequence[Line], *, as_json: bool, heading: bool) -> Non
         when = line.event.recorded_at.astimezone().strftime("%m-%d %H:%M:%S")
         colour = colours.get(origin, "yellow")
         table.add_row(
-            str(line.event.position), when, f"[{colour}]{origin}[/]", escape(harmless(line.summary))
+            str(line.event.position),
+            when,
+            f"[{colour}]{origin}[/]",
+            escape(harmless(line.summary) + exchange_words(line.event)),
         )
     Console().print(table)
     if heading:

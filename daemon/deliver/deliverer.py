@@ -5,6 +5,7 @@ the streams that were looked at, so an event that arrived meanwhile makes the ap
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from daemon.domain.errors import (
     DatabaseUnreachable,
     LeaseLost,
     StorageError,
+    VendorAway,
     VendorError,
     WrongExpectedVersion,
 )
@@ -27,12 +29,11 @@ from daemon.domain.events import (
     CommandFailed,
     CommandSucceeded,
     CommandSuperseded,
-    CommandUnknown,
     Decision,
 )
 from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_stream, parse_record_stream
 from daemon.mappings import lens
-from daemon.policies.failing import Stuck, Tried, failed, held_of
+from daemon.policies.failing import Stuck, Tried, failed, given_up, held_of, lost
 from daemon.policies.linking import MET_BY_CONTENT, counterparts, far_keys
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
@@ -43,8 +44,10 @@ from daemon.storage.connection import Connection, snapshot
 from daemon.storage.log import Read
 from projections.commands import CommandRow
 from projections.entity import Entity, Pending
+from projections.outbox import recent_failure
 
 AT_ONCE: Final = 16
+"""So many entities per vendor, or as many as it takes calls: while one waits for the log, others call."""
 
 COUNTERPART: Final = "a counterpart appeared"
 
@@ -60,13 +63,19 @@ class Deliverer(Processor):
     def __init__(self, tenant: Tenant, targets: dict[str, Target]) -> None:
         super().__init__("deliver", tenant)
         self._targets = targets
-        self._creating = {name: asyncio.Lock() for name in targets}
+        self._serial: Counter[str] = Counter()
         self._probing = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sending: Counter[str] = Counter()
+        self._most = {
+            VITEC: max(AT_ONCE, tenant.settings.vitec.limits.concurrency),
+            PROPSTREET: max(AT_ONCE, tenant.settings.propstreet.limits.concurrency),
+        }
         self._seen: dict[str, int] = {}
         self._barriers: dict[str, int] = {}
         self._closed: dict[str, datetime] = {}
         self._resting: dict[str, tuple[int, datetime]] = {}
+        self._postponed: Counter[str] = Counter()
 
     async def start(self) -> None:
         """Whoever sent the attempts without outcome is gone: what became of them is unknown."""
@@ -78,9 +87,10 @@ class Deliverer(Processor):
             entities = {e.id: e for e in await views.entities(conn, self.tenant, [c.entity for c in flying])}
         for command in flying:
             entity = entities.get(command.entity)
-            if entity is not None:
-                again = self._later(command.attempts) if entity.lead is None else None
-                await self._record(entity, [CommandUnknown(command.command, "the daemon stopped", again)])
+            pending = entity.pending.get(command.target) if entity is not None else None
+            if entity is not None and pending is not None:
+                tried = self._tried(entity, command.target, pending, command.attempts)
+                await self._record(entity, [lost(tried, "the daemon stopped")])
 
     async def tick(self) -> bool:
         """Start what is due and not under way; a finished one wakes the loop again. In observe mode nothing is sent."""
@@ -88,26 +98,36 @@ class Deliverer(Processor):
             return False
         now = self.at.clock()
         open_ = [t for t in self._targets if t not in self._closed or self._closed[t] <= now]
+        rests = {name: position for name, (position, until) in self._resting.items() if until > now}
         async with self.at.connection() as conn:
-            due = [c for t in open_ for c in await views.due_commands(conn, self.tenant, t, now)]
+            due = [c for t in open_ for c in await views.due_commands(conn, self.tenant, t, now, rests)]
             creates = [c for c in due if c.record is None and c.category in LOOKED_FOR]
             early = await self._too_early(conn, creates)
-        self._forget_all_but({command.command for command in due})
-        early |= {c.command for c in due if (rest := self._rest_of(c)) is not None and rest > now}
+        self._forget_all_but({command.command for command in due} | rests.keys())
         for command in due:
-            if command.command in early:
-                continue
-            if len(self._tasks) >= AT_ONCE:
-                break
-            if command.entity not in self._tasks and self._seen.get(command.command) != command.position:
-                task = asyncio.create_task(self._deliver(command), name=f"deliver {command.command}")
-                self._tasks[command.entity] = task
-                task.add_done_callback(partial(self._done, command.entity))
+            if command.command not in early and self._may_start(command):
+                self._start(command)
         return False
+
+    def _may_start(self, command: CommandRow) -> bool:
+        """Whether nothing of its entity is under way, there is room at its vendor, and it says something new."""
+        return (
+            command.entity not in self._tasks
+            and self._sending[command.target] < self._most[command.target]
+            and self._seen.get(command.command) != command.position
+            and not (_is_serial(command) and self._serial[command.target])
+        )
+
+    def _start(self, command: CommandRow) -> None:
+        task = asyncio.create_task(self._deliver(command), name=f"deliver {command.command}")
+        self._tasks[command.entity] = task
+        self._sending[command.target] += 1
+        self._serial[command.target] += _is_serial(command)
+        task.add_done_callback(partial(self._done, command))
 
     def _forget_all_but(self, due: set[str]) -> None:
         """What was noted of commands that are no longer due is of no use."""
-        for notes in (self._seen, self._barriers, self._resting):
+        for notes in (self._seen, self._barriers, self._resting, self._postponed):
             for command in notes.keys() - due:
                 del notes[command]
 
@@ -129,13 +149,17 @@ class Deliverer(Processor):
             await working.ask_polls(conn, self.tenant)
         return unseen | undecided
 
-    def _done(self, entity: str, _: asyncio.Task[None]) -> None:
-        self._tasks.pop(entity, None)
+    def _done(self, command: CommandRow, _: asyncio.Task[None]) -> None:
+        self._tasks.pop(command.entity, None)
+        self._sending[command.target] -= 1
+        self._serial[command.target] -= _is_serial(command)
         self.wake.set()
 
     def rouse(self) -> None:
         """A vendor that refused us is asked again."""
         self._closed.clear()
+        self._resting.clear()
+        self._postponed.clear()
         super().rouse()
 
     async def finish(self) -> None:
@@ -148,9 +172,6 @@ class Deliverer(Processor):
             if self._is_probe(command):
                 async with self._probing:
                     await self._probe(command, target)
-            elif command.record is None and command.category in SERIAL:
-                async with self._creating[command.target]:
-                    await self._send(command, target)
             else:
                 await self._send(command, target)
         except WrongExpectedVersion:
@@ -161,12 +182,22 @@ class Deliverer(Processor):
             await asyncio.sleep(0.5)
         except AccessDenied:  # while looking: nothing was attempted
             self._close(command.target)
-        except VendorError as error:  # while looking: nothing was attempted
-            self._log.warning("deliver.postponed", command=command.command, reason=type(error).__name__)
-            await asyncio.sleep(min(30.0, retry.pause(self.failures + 1, self.at.chance.random())))
-        except Exception:
+        except VendorAway as error:  # the same
+            self._closed[command.target] = self.at.clock() + timedelta(seconds=error.retry_after)
+        except VendorError as error:  # the same
+            self._postpone(command, error)
+        except Exception as error:
             self._log.exception("deliver.failed", command=command.command)
-            await asyncio.sleep(1.0)
+            self._postpone(command, error)
+
+    def _postpone(self, command: CommandRow, error: Exception) -> None:
+        """It could not be looked at: this command waits, longer each time, and holds up no other."""
+        self._postponed[command.command] += 1
+        pause = retry.pause(self._postponed[command.command], self.at.chance.random())
+        self._resting[command.command] = command.position, self.at.clock() + timedelta(seconds=pause)
+        self._log.warning(
+            "deliver.postponed", command=command.command, reason=type(error).__name__, seconds=round(pause, 1)
+        )
 
     def _is_probe(self, command: CommandRow) -> bool:
         if command.category == LEAD:
@@ -202,6 +233,8 @@ class Deliverer(Processor):
             self._seen[command.command] = command.position
         elif met:  # somebody has appeared who may be meant: the reactor links them, or holds
             await self._supersede(entity, pending, COUNTERPART)
+        elif (end := given_up(entity, command.target, self.at.clock())) is not None:
+            await self._record(entity, [end], expected=_own(entity))
         elif self._rested(entity, command):
             await self._look(entity, pending, command, target)
 
@@ -272,7 +305,7 @@ class Deliverer(Processor):
 
     def _rested(self, entity: Entity, command: CommandRow) -> bool:
         """A write whose kind failed before waits, longer each time, also when it was decided anew meanwhile."""
-        failure = entity.failures.get(command.target)
+        failure = recent_failure(entity, command.target, self.at.clock())
         if failure is None or command.due_at is not None:
             return True
         rest = self._rest_of(command)
@@ -304,7 +337,8 @@ class Deliverer(Processor):
             side.head.etag if side is not None else None,
             side.head.time if side is not None else None,
         )
-        leaving = self.at.decided(entity, attempted)
+        leaving = self.at.decided(entity, attempted, mark=str(entity.version))  # a number may come again
+        await target.reach()
         try:
             await self.at.appender.append([leaving], expected=expected((entity,)))
         except DatabaseUnreachable as error:  # it may be in the log all the same, and nothing was sent
@@ -317,19 +351,11 @@ class Deliverer(Processor):
         except VendorError as error:
             if isinstance(error, AccessDenied):
                 self._close(command.target)
-            tried = Tried(
-                entity,
-                command.target,
-                pending,
-                attempted.attempt,
-                self.at.clock(),
-                self.at.chance.random(),
-                target.closed_for,
-            )
-            outcome = [failed(tried, error)]
+            outcome = [failed(self._tried(entity, command.target, pending, attempted.attempt), error)]
         except Exception as error:  # whatever broke, the write may have left: never forget it
             self._log.exception("deliver.lost_sight")
-            outcome = [CommandUnknown(pending.command, type(error).__name__, self._later(attempted.attempt))]
+            tried = self._tried(entity, command.target, pending, attempted.attempt)
+            outcome = [lost(tried, type(error).__name__)]
         else:
             read = () if landed.read is None else (landed.read,)
             outcome = [*landed.before, *read, _succeeded(pending, landed), *landed.after]
@@ -349,15 +375,19 @@ class Deliverer(Processor):
         self._log.warning("deliver.closed", target=target, seconds=seconds)
         self._closed[target] = self.at.clock() + timedelta(seconds=seconds)
 
-    def _later(self, attempt: int) -> datetime | None:
-        return retry.retry_at(self.at.clock(), max(attempt, 1), self.at.chance.random())
+    def _tried(self, entity: Entity, target: str, pending: Pending, attempt: int) -> Tried:
+        """A write that failed just now."""
+        now, jitter = self.at.clock(), self.at.chance.random()
+        return Tried(entity, target, pending, attempt, now, jitter, self._targets[target].closed_for)
 
-    async def _record(self, entity: Entity, outcome: Sequence[Item | Decision]) -> None:
+    async def _record(
+        self, entity: Entity, outcome: Sequence[Item | Decision], expected: dict[str, int] | None = None
+    ) -> None:
         """Append an outcome, however long the database refuses: what happened at a vendor must not be forgotten."""
         items = [self.at.decided(entity, i) if isinstance(i, Decision) else i for i in outcome]
         while True:
             try:
-                await self.at.appender.append(items)
+                await self.at.appender.append(items, expected=expected)
                 return
             except LeaseLost:
                 raise
@@ -365,6 +395,10 @@ class Deliverer(Processor):
                 if not isinstance(error, DatabaseUnreachable):
                     self._log.error("deliver.outcome_not_stored", entity=entity.id, reason=str(error))
                 await asyncio.sleep(0.5)
+
+
+def _is_serial(command: CommandRow) -> bool:
+    return command.record is None and command.category in SERIAL
 
 
 def _own(entity: Entity) -> dict[str, int]:

@@ -4,7 +4,7 @@ A note whose outcome is unknown, and that is not found, is held: both vendors wo
 """
 
 from collections.abc import Coroutine
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
@@ -18,6 +18,7 @@ from daemon.mappings import vitec_note as at_vitec
 from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage import views
+from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from projections.entity import Entity, Pending
@@ -25,6 +26,9 @@ from projections.entity import Entity, Pending
 
 class Notes(Protocol):
     """The notes of one record at one vendor, of one text."""
+
+    def back(self) -> "Notes":
+        """The same, for the read after a write."""
 
     async def alike(self, at: Tenant) -> dict[str, bytes]:
         """Those that say the same, by id."""
@@ -36,6 +40,10 @@ class VitecNotes(msgspec.Struct, frozen=True):
     client: VitecConnectClient
     parts: dict[str, str]
     text: str
+
+    def back(self) -> Self:
+        """See Notes."""
+        return msgspec.structs.replace(self, client=self.client.at(Priority.READ_BACK))
 
     async def alike(self, at: Tenant) -> dict[str, bytes]:
         """Those that say the same, by id, the oldest first."""
@@ -55,6 +63,10 @@ class PropstreetNotes(msgspec.Struct, frozen=True):
     record: str
     parent: str | None
     text: str
+
+    def back(self) -> Self:
+        """See Notes."""
+        return msgspec.structs.replace(self, client=self.client.at(Priority.READ_BACK))
 
     async def alike(self, at: Tenant) -> dict[str, bytes]:
         """Those that say the same, by id, the oldest first."""
@@ -101,7 +113,7 @@ async def write_note(
     await add
     started = at.appender.head
     try:
-        after = await notes.alike(at)
+        after = await notes.back().alike(at)
     except VendorError as error:
         raise UnknownOutcome("written, and not read back", status=error.status) from error
     new = [record for record in after if record not in before]

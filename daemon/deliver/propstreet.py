@@ -109,6 +109,10 @@ class PropstreetTarget:
             parent=_parent(entity, pending),
         )
 
+    async def reach(self) -> None:
+        """See Target."""
+        await self._client.reach()
+
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """PATCH with If-Match, create, or remove; the answer is what Propstreet then holds."""
         if REMOVED in pending.want:

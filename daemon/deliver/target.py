@@ -65,6 +65,9 @@ class Target(Protocol):
     async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | Stuck | None:
         """See what became of a create whose outcome is unknown; None when it certainly did not happen."""
 
+    async def reach(self) -> None:
+        """Return if the vendor is there as far as is known; raises VendorAway before a write is attempted in vain."""
+
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """Write, and see what the vendor then holds."""
 

@@ -42,6 +42,7 @@ from daemon.policies.syncing import replaceable
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
 from daemon.storage.appender import Item
+from daemon.vendors.limiter import Priority
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
 from projections.entities import keys_of
@@ -63,6 +64,7 @@ class VitecConnectTarget:
 
     def __init__(self, client: VitecConnectClient) -> None:
         self._client = client
+        self._back = client.at(Priority.READ_BACK)
         self._asked = -1.0
 
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
@@ -76,7 +78,7 @@ class VitecConnectTarget:
             return await self._look_for(at, entity, pending)
         record, side = pending.record, entity.sides[VITEC]
         started = at.appender.head
-        payload, evidence = await self._read(at, entity.category, record, side.kind, side.parts)
+        payload, evidence = await self._read(self._client, at, entity.category, record, side.kind, side.parts)
         if payload is None:
             stream = record_stream(entity.category, VITEC, record)
             gone = RecordRemoved(evidence)
@@ -110,26 +112,34 @@ class VitecConnectTarget:
         return VitecNotes(self._client, pending.parts or {}, str(values(pending)["text"]))
 
     async def _read(
-        self, at: Tenant, category: str, record: str, kind: str | None, parts: Mapping[str, str]
+        self,
+        client: VitecConnectClient,
+        at: Tenant,
+        category: str,
+        record: str,
+        kind: str | None,
+        parts: Mapping[str, str],
     ) -> tuple[bytes | None, str]:
         """The record as it is now, or None and the evidence that there is none. Raises Retryable when nobody can say."""
         match category:
             case "contact" | "company":
-                return await self._client.read_one(KINDS[category], record), NOT_FOUND
+                return await client.read_one(KINDS[category], record), NOT_FOUND
             case "project":
-                return None if kind is None else await self._client.estate(kind, record), NOT_FOUND
+                return None if kind is None else await client.estate(kind, record), NOT_FOUND
             case "prospect":
-                return await self._read_relation(at, parts["project"], parts["contact"])
+                return await self._read_relation(client, at, parts["project"], parts["contact"])
         raise NotWritable(f"nothing is written to a {category} at Vitec")
 
-    async def _read_relation(self, at: Tenant, estate: str, contact: str) -> tuple[bytes | None, str]:
+    async def _read_relation(
+        self, client: VitecConnectClient, at: Tenant, estate: str, contact: str
+    ) -> tuple[bytes | None, str]:
         seen: tuple[str, ...] = ()
         if at.options.viewing_means_interested:
             async with at.connection() as conn:
                 kinds = await views.kinds(conn, at.name, "project", VITEC, [estate])
-            payload = await self._client.estate(kinds[estate], estate) if estate in kinds else None
+            payload = await client.estate(kinds[estate], estate) if estate in kinds else None
             seen = relations_in(payload).participants if payload is not None else ()
-        read = await relations_of(self._client, [(estate, contact)], {estate: seen})
+        read = await relations_of(client, [(estate, contact)], {estate: seen})
         if (estate, contact) not in read.found:
             raise Retryable("Vitec's answer about the relation cannot be read")
         return read.found[estate, contact], CONTACT_GONE if contact in read.unknown else NOT_FOUND
@@ -153,7 +163,7 @@ class VitecConnectTarget:
         match entity.category:
             case "prospect":
                 record = relation_id(parts["project"], parts["contact"])
-                payload, _ = await self._read_relation(at, parts["project"], parts["contact"])
+                payload, _ = await self._read_relation(self._client, at, parts["project"], parts["contact"])
                 return [] if payload is None else [(record, payload, None)]
         kind, side = KINDS[entity.category], entity.sides[PROPSTREET]
         ours = {
@@ -187,6 +197,10 @@ class VitecConnectTarget:
         shadow = {field: Shadow(value, None, 0) for field, value in content.fields.items()}
         keys = keys_of(entity.category, VITEC, Side(content.external_id, 0, shadow=shadow), at.options)
         return {key for key in keys if not key.startswith("domain:")}
+
+    async def reach(self) -> None:
+        """See Target."""
+        await self._client.reach()
 
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """Write, then read back: what the vendor kept, and what a person may have typed since, shows only there."""
@@ -233,7 +247,7 @@ class VitecConnectTarget:
         kind = side.kind if side is not None else KINDS.get(entity.category)
         parts = side.parts if side is not None else pending.parts or {}
         try:
-            payload, _ = await self._read(at, entity.category, record, kind, parts)
+            payload, _ = await self._read(self._back, at, entity.category, record, kind, parts)
             return kind, payload
         except VendorError as error:
             raise TakenUnseen("written, and not read back", status=error.status) from error

@@ -22,6 +22,9 @@ class VitecHubTarget:
         """Hold it: an attempt that was made elsewhere cannot be looked for here."""
         return Stuck("not_writable", NO_CALL)
 
+    async def reach(self) -> None:
+        """Nothing is ever sent."""
+
     async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
         """Raise NotWritable."""
         raise NotWritable("Vitec Next (Hub) has no call that writes")

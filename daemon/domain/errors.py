@@ -5,6 +5,10 @@ mapped onto this tree in one place per adapter. No message ever carries personal
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daemon.domain.events import Exchange
 
 
 class ToveisError(Exception):
@@ -64,7 +68,12 @@ class LogReplaced(StorageError):
 
 
 class VendorError(ToveisError):
-    """A call to a vendor did not give what was asked. `status` is the HTTP status, or None without an answer."""
+    """A call to a vendor did not give what was asked. `status` is the HTTP status, or None without an answer.
+
+    Of a write `exchange` has the whole of it: personal data, for the log of events alone.
+    """
+
+    exchange: "Exchange | None" = None
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
@@ -80,6 +89,14 @@ class RateLimited(Retryable):
 
     def __init__(self, message: str, *, retry_after: float, status: int = 429) -> None:
         super().__init__(message, status=status)
+        self.retry_after = retry_after
+
+
+class VendorAway(Retryable):
+    """Nothing was sent: the vendor did not answer several calls in a row. Ask again after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 

@@ -263,12 +263,28 @@ class CommandSuperseded(Decision, frozen=True):
     reason: str
 
 
+class Exchange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was asked of a vendor and what it answered: no secrets, no header that does not matter, each text cut short.
+
+    `status` is None where no answer came.
+    """
+
+    method: str
+    path: str
+    body: str = ""
+    status: int | None = None
+    headers: dict[str, str] = {}
+    answer: str = ""
+    sent: dict[str, str] = {}
+
+
 class CommandDeadLettered(Decision, frozen=True):
-    """The vendor refused for good. `reason` names fields, never values."""
+    """The vendor refused for good. `reason` names fields, never values; the `exchange` has them."""
 
     command: str
     reason: str
     status: int | None = None
+    exchange: Exchange | None = None
 
 
 class CommandHeld(Decision, frozen=True):

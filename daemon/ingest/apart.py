@@ -12,6 +12,7 @@ from daemon.domain.errors import (
     RateLimited,
     Retryable,
     UntranslatablePayload,
+    VendorAway,
     VendorError,
 )
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 AT_ONCE: Final = 4
 """Of several reads where none is urgent."""
 
-CLOSED: Final = (AccessDenied, RateLimited)
+CLOSED: Final = (AccessDenied, RateLimited, VendorAway)
 """What every other call would meet as well."""
 
 AT_FAULT: Final = (VendorError, UntranslatablePayload, msgspec.MsgspecError, ValueError)

@@ -35,11 +35,12 @@ async def batch(poll: Processor, source: str, kind: brakes.Kind, cursor: Cursor)
 
 
 class Batch:
-    """Appends as the appender does, and counts the linked records that change."""
+    """Appends as the appender does, and counts the linked records that change, and the `news`: events that are new."""
 
     def __init__(self, poll: Processor, kind: brakes.Kind) -> None:
         self.at = poll.at
         self.name = ""
+        self.news = 0
         self._poll = poll
         self._kind = kind
         self._held = self._free = False
@@ -83,7 +84,8 @@ class Batch:
         if self._held:
             items = [self._marked(item) if item.stream in self._changed else item for item in items]
         if items or also is not None:
-            await self.at.appender.append(items, also=also)
+            appended = await self.at.appender.append(items, also=also)
+            self.news += sum(each.position is not None for each in appended)
 
     async def _weigh(self) -> None:
         """More changed than always passes: see whether it is too much for so many linked records, and hold it then."""

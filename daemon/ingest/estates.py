@@ -15,7 +15,7 @@ from daemon.domain.streams import VITEC, record_stream, relation_id
 from daemon.domain.times import vendor_time
 from daemon.ingest.apart import apart, passes
 from daemon.ingest.batches import batch
-from daemon.ingest.polls import Poller, Sink
+from daemon.ingest.polls import Poller, Sink, priority_of
 from daemon.ingest.relations import contacts_gone, relations_of_estate
 from daemon.ingest.removals import removed
 from daemon.ingest.rounds import Rounds
@@ -104,6 +104,8 @@ class VitecEstatePoller(EstatePoller):
 
         An estate that cannot be read stays due, and the cursor behind it.
         """
+        self._client = self._client.at(priority_of(cursor))
+        self.calls += 1
         listed = await self._client.estates(self.since(cursor), self.at.settings.sync.estate_types)
         said = {record_stream("project", VITEC, each.id): each.changed_at for each in listed}
         async with self.at.connection() as conn:
@@ -113,9 +115,11 @@ class VitecEstatePoller(EstatePoller):
         async with batch(self, self.source, (VITEC, "project"), cursor) as found:
 
             async def read(each: EstateReference) -> None:
-                await self.look_at(cursor, each.kind, each.id, found, each.changed_at)
+                took = await self.look_at(cursor, each.kind, each.id, found, each.changed_at)
+                self.calls += took
 
             failed = await apart(due, read)
+        self.news += found.news
         for each, error in failed:
             self._log.warning("poll.unreadable_estate", record=each.id, reason=type(error).__name__)
         left = [time for each, _ in failed if (time := vendor_time(each.changed_at))]

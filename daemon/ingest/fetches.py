@@ -21,6 +21,7 @@ from daemon.storage import brakes, log, views
 from daemon.storage.appender import Item
 from daemon.storage.log import Read
 from daemon.storage.views import Need
+from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import notes_of, relations_of
@@ -37,6 +38,9 @@ PATIENCE: Final = 4
 FEW: Final = 5
 """So many of them in a tick: there may be thousands, and nobody waits for them."""
 
+SOME: Final = 40
+"""So many records in a tick that wait for their release: what is live comes next."""
+
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
 
 
@@ -46,6 +50,7 @@ class Fetcher(Processor):
     def __init__(self, tenant: Tenant, vendor: str) -> None:
         super().__init__(f"fetch {vendor}", tenant)
         self.vendor = vendor
+        self.priority = Priority.LIVE
         self._met: dict[str, int] = {}
         self._failed: dict[str, tuple[int, datetime]] = {}
 
@@ -67,10 +72,13 @@ class Fetcher(Processor):
             if self._met.get(stream, -1) < need.need
             and (stream not in self._failed or self._failed[stream][1] <= now)
         ]
-        again = [need for need in due if need.missing][:FEW]
-        due = [need for need in due if not need.missing] + again
-        if due:
-            await self.fetch(due)
+        live = [need for need in due if not need.missing and not need.dormant]
+        asleep = [need for need in due if need.dormant and not need.missing][:SOME]
+        missing = [need for need in due if need.missing][:FEW]
+        for priority, wanted in ((Priority.LIVE, live), (Priority.AUDIT, missing + asleep)):
+            if wanted:
+                self.priority = priority
+                await self.fetch(wanted)
         return False
 
     def _stream(self, need: Need) -> str:
@@ -142,6 +150,7 @@ class PropstreetFetcher(Fetcher):
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each record; a 404 is its removal."""
+        self._client = self._client.at(self.priority)
         await self.each(needs, self._fetch)
 
     async def _fetch(self, need: Need) -> None:
@@ -182,6 +191,7 @@ class VitecConnectFetcher(Fetcher):
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read by category, as many in a call as Vitec allows."""
+        self._client = self._client.at(self.priority)
         by_category: dict[str, list[Need]] = {}
         for need in needs:
             by_category.setdefault(need.category, []).append(need)

@@ -13,7 +13,7 @@ from daemon.domain.streams import VITEC, record_stream
 from daemon.ingest.apart import apart, passes
 from daemon.ingest.batches import batch
 from daemon.ingest.fetches import Fetcher
-from daemon.ingest.polls import Poller, Sink
+from daemon.ingest.polls import Poller, Sink, priority_of
 from daemon.ingest.removals import removed
 from daemon.mappings.vitec_estate import hub_estate_of
 from daemon.processor import ONCE_A_DAY, Tenant
@@ -40,11 +40,13 @@ class VitecHubPoller(Poller):
 
     async def poll(self, cursor: Cursor) -> bool:
         """The whole list, then what has to be read. To be missing in it is no removal: only a 404 is."""
+        self._client = self._client.at(priority_of(cursor))
         listed = {each.id: each.changed_at for each in await self._client.estates()}
         missing = sorted(self._listed - listed.keys())
         due = dict.fromkeys([*await self._changed_ones(listed), *missing, *await self._long_unread()])
         async with batch(self, self.source, (VITEC, "project"), cursor) as found:
             failed = await apart(due, lambda estate: self.look_at(cursor, estate, listed.get(estate), found))
+        self.calls, self.news = 1 + len(due), found.news
         for estate, error in failed:
             self._log.warning("poll.unreadable_estate", record=estate, reason=type(error).__name__)
         self._listed = {*listed, *(estate for estate, _ in failed)}  # a missing one is asked for once more
@@ -85,6 +87,7 @@ class VitecHubFetcher(Fetcher):
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each estate; a 404 is its removal. Nothing else can be read at the Hub."""
+        self._client = self._client.at(self.priority)
         await self.each((need for need in needs if need.category == "project"), self._estate)
 
     async def _estate(self, need: Need) -> None:

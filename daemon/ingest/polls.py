@@ -14,6 +14,7 @@ import msgspec
 
 from daemon.domain.errors import NotFound, Retryable, UntranslatablePayload
 from daemon.domain.events import Reading
+from daemon.domain.settings import Limits
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.domain.times import vendor_time
 from daemon.ingest.apart import AT_FAULT, CLOSED
@@ -21,12 +22,14 @@ from daemon.ingest.batches import batch
 from daemon.ingest.removals import removed
 from daemon.mappings import lens
 from daemon.mappings.privacy import without_national_ids
+from daemon.policies.polling import next_interval
 from daemon.processor import ONCE_A_DAY, Processor, Tenant, with_catalogue
 from daemon.storage import views, working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection
 from daemon.storage.log import Read
 from daemon.storage.working import Cursor, source_of
+from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, Reference, VitecConnectClient
 
@@ -58,9 +61,35 @@ class Poller(Processor):
         super().__init__(f"poll {source}", tenant, every=every)
         self.source = source
         self.vendor = vendor
+        self.usual = every
+        self.news = self.calls = 0
+        """What the poll that is under way, or the last one, has found, and how many calls it took."""
 
     async def tick(self) -> bool:
-        """One poll, from its cursor to the end."""
+        """One poll, from its cursor to the end; how much it found says how soon the next one is."""
+        self.news = self.calls = 0
+        try:
+            return await self._poll()
+        finally:
+            self._adapt()
+
+    def _adapt(self) -> None:
+        polling, me = self.at.polling, (self.vendor, self.source)
+        self.every = next_interval(
+            self.usual,
+            self.every,
+            news=self.news,
+            calls=self.calls,
+            others=sum(rate for each, rate in polling.items() if each[0] == self.vendor and each != me),
+            limits=self._limits(),
+        )
+        polling[me] = self.calls / self.every
+
+    def _limits(self) -> Limits:
+        settings = self.at.settings
+        return settings.vitec.limits if self.vendor == VITEC else settings.propstreet.limits
+
+    async def _poll(self) -> bool:
         async with self.at.writing() as conn:
             cursor = await working.open_cursor(conn, self.tenant, self.source, self.at.clock())
         started = self.at.appender.head
@@ -130,6 +159,11 @@ class Poller(Processor):
             await working.move_cursor(conn, self.tenant, self.source, newest(texts, until))
 
 
+def priority_of(cursor: Cursor) -> Priority:
+    """The first poll of a source reads everything, and gives way; a later one brings what somebody has just edited."""
+    return Priority.LIVE if cursor.whole() else Priority.BACKFILL
+
+
 def newest(texts: Iterable[str | None], until: datetime) -> str | None:
     """The latest of a vendor's times, in its own words; None where there is none.
 
@@ -158,6 +192,7 @@ class PropstreetPoller(Poller):
 
     async def poll(self, cursor: Cursor) -> bool:
         """Every page from the cursor on; the cursor moves with each page's events."""
+        self._client = self._client.at(priority_of(cursor))
         await self._pages(cursor, self.source)
         return True
 
@@ -166,11 +201,13 @@ class PropstreetPoller(Poller):
         text = since.astimezone(UTC).isoformat().replace("+00:00", "Z") if since is not None else None
         async with batch(self, source, (self.vendor, self._category), cursor) as found:
             async for reads, times in self.listed(cursor, text, parent):
+                self.calls += 1
                 latest = newest((latest, *times), self.at.clock())
                 await found.append(
                     reads,
                     also=partial(working.move_cursor, tenant=self.tenant, source=source, cursor=latest),
                 )
+        self.news += found.news
 
     async def listed(
         self, cursor: Cursor, since: str | None, parent: str | None = None
@@ -231,6 +268,7 @@ class PropstreetProspectPoller(PropstreetPoller):
         source, now = f"{self.source}:{project}", self.at.clock()
         async with self.at.writing() as conn:
             own = await working.open_cursor(conn, self.tenant, source, now)
+        self._client = self._client.at(priority_of(own))
         started = self.at.appender.head
         await self._pages(own, source, project)
         async with self.at.writing() as conn:
@@ -255,6 +293,8 @@ class VitecConnectPoller(Poller):
 
     async def poll(self, cursor: Cursor) -> bool:
         """The list from the cursor on, then what of it has to be read."""
+        self._client = self._client.at(priority_of(cursor))
+        self.calls += 1
         changes = await self._client.changed(self.since(cursor))
         for name, category, kind in LISTS:
             listed: list[Reference] = getattr(changes, name)
@@ -262,7 +302,9 @@ class VitecConnectPoller(Poller):
                 due = await self._due(conn, category, listed)
             async with batch(self, self.source, (VITEC, category), cursor) as found:
                 for at in range(0, len(due), BATCH):
+                    self.calls += 1
                     await found.append(await self._read(cursor, category, kind, due[at : at + BATCH]))
+            self.news += found.news
         lists = (changes.persons, changes.companies, changes.deceased_estates)
         await self.move(cursor, [[each.changed_at for each in listed] for listed in lists])
         return True

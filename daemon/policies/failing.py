@@ -17,11 +17,13 @@ from daemon.domain.errors import (
     Stale,
     TakenUnseen,
     UnknownOutcome,
+    VendorAway,
     VendorError,
 )
 from daemon.domain.events import CommandDeadLettered, CommandFailed, CommandHeld, CommandUnknown, Decision
 from daemon.mappings import lens
 from projections.entity import Entity, Pending
+from projections.outbox import recent_failure
 
 STALE: Final = 3
 """So many answers of 409 in a row, each after a fresh read, are no race: another record has what we write."""
@@ -55,7 +57,24 @@ class Tried(msgspec.Struct, frozen=True):
     @property
     def later(self) -> datetime | None:
         """When it is tried again; None when it is time to give up."""
-        return retry.retry_at(self.now, max(self.attempt, 1), self.jitter)
+        before = recent_failure(self.entity, self.target, self.now)
+        first = before.began if before is not None else self.now
+        return retry.next_try(first, self.now, self.attempt, self.jitter)
+
+
+def given_up(entity: Entity, target: str, now: datetime) -> CommandDeadLettered | None:
+    """The end of what was tried, looked at and tried again for long enough: writes whose outcome nobody ever knew."""
+    failure, pending = recent_failure(entity, target, now), entity.pending.get(target)
+    last_try = now - timedelta(seconds=retry.LONGEST)  # what can be refused by itself is, with what was said
+    if failure is None or pending is None or not retry.over(failure.began, last_try):
+        return None
+    return CommandDeadLettered(pending.command, "no outcome for 35 hours")
+
+
+def lost(tried: Tried, reason: str, *, taken: bool = False) -> CommandUnknown:
+    """Nobody knows what became of it. What is never repeated need not wait before it is held."""
+    again = None if tried.entity.lead is not None else tried.later
+    return CommandUnknown(tried.pending.command, reason, again, taken)
 
 
 def failed(tried: Tried, error: VendorError) -> Decision:
@@ -63,25 +82,23 @@ def failed(tried: Tried, error: VendorError) -> Decision:
     entity, pending, later = tried.entity, tried.pending, tried.later
     name, command = type(error).__name__, pending.command
     match error:
-        case UnknownOutcome():  # what is never repeated need not wait before it is held
-            taken = isinstance(error, TakenUnseen)
-            return CommandUnknown(command, name, later if entity.lead is None else None, taken)
-        case RateLimited(retry_after=after):
-            return CommandFailed(
-                command, name, error.status, retry.retry_at(tried.now, 1, tried.jitter, after)
-            )
+        case UnknownOutcome():
+            return lost(tried, name, taken=isinstance(error, TakenUnseen))
+        case RateLimited(retry_after=after) | VendorAway(retry_after=after):
+            again = retry.put_off(tried.now, tried.jitter, after)
+            return CommandFailed(command, name, error.status, again)
         case AccessDenied():
             again = tried.now + timedelta(seconds=tried.closed_for)
             return CommandFailed(command, name, error.status, again)
         case Duplicate() | NotFound() if entity.lead is not None:
-            return CommandDeadLettered(command, error.reason or name, error.status)
+            return CommandDeadLettered(command, error.reason or name, error.status, error.exchange)
         case Retryable() | Duplicate() if later is not None:
             return CommandFailed(command, name, error.status, later)
         case NotFound() if pending.record is None and later is not None:
             # what it joins is not there, or not yet
             return CommandFailed(command, name, error.status, later)
         case Stale(status=409) if tried.attempt > STALE:
-            return CommandDeadLettered(command, error.reason or "Conflict", error.status)
+            return CommandDeadLettered(command, error.reason or "Conflict", error.status, error.exchange)
         case Stale() | NotFound() if pending.record is not None:
             return CommandFailed(command, name, error.status, read_again=True)
         case NotWritable():
@@ -94,8 +111,8 @@ def failed(tried: Tried, error: VendorError) -> Decision:
             stuck = Stuck("not_writable", f"{tried.target} refuses it; change it there by hand")
             return held_of(entity, tried.target, pending, stuck)
         case Rejected(reason=reason):
-            return CommandDeadLettered(command, reason or name, error.status)
-    return CommandDeadLettered(command, name, error.status)
+            return CommandDeadLettered(command, reason or name, error.status, error.exchange)
+    return CommandDeadLettered(command, name, error.status, error.exchange)
 
 
 def held_of(entity: Entity, target: str, pending: Pending, stuck: Stuck) -> CommandHeld:

@@ -1,6 +1,6 @@
 """The views in the database: load what a page of events names, write what the fold changed, read what a stage asks."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ _rows: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 
 
 PAGE: Final = 500
+NO_RESTS: Final[Mapping[str, int]] = {}
 """So many entities are at hand when all of them are gone through."""
 
 
@@ -330,10 +331,20 @@ async def needs(conn: Connection, tenant: str, vendor: str, now: datetime, limit
 
 
 async def due_commands(
-    conn: Connection, tenant: str, target: str, now: datetime, limit: int = 100
+    conn: Connection,
+    tenant: str,
+    target: str,
+    now: datetime,
+    rests: Mapping[str, int] = NO_RESTS,
+    limit: int = 100,
 ) -> list[CommandRow]:
-    """The commands that may be sent to a vendor now: what is tried again, then the others as they became due."""
-    rows = await conn.fetch(_sql["due_commands"], tenant, target, now, limit)
+    """The commands that may be sent to a vendor now: changes before new records, what is tried again first.
+
+    `rests` are commands that are left out for as long as they stand at this position.
+    """
+    rows = await conn.fetch(
+        _sql["due_commands"], tenant, target, now, limit, list(rests), list(rests.values())
+    )
     return [_commands.decode(row[0]) for row in rows]
 
 

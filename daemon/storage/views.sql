@@ -88,7 +88,9 @@ SELECT records.category, records.vendor, records.external_id, records.kind,
 -- name: due_commands
 SELECT to_json(commands) FROM commands
  WHERE tenant = $1 AND target = $2 AND state IN ('pending', 'unknown') AND (due_at IS NULL OR due_at <= $3)
- ORDER BY due_at NULLS LAST, issued
+   AND NOT EXISTS (SELECT FROM unnest($5::text[], $6::bigint[]) AS rests (command, position)
+                    WHERE rests.command = commands.command AND rests.position = commands.position)
+ ORDER BY record IS NULL, due_at NULLS LAST, issued
  LIMIT $4
 
 -- name: flying_commands

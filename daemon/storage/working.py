@@ -130,6 +130,29 @@ async def forget(conn: Connection, tenant: str) -> None:
     await conn.execute(_sql["forget_cursors"], tenant)
 
 
+class Away(msgspec.Struct, frozen=True):
+    """A vendor that does not answer: since when, and when it is looked whether it is back."""
+
+    vendor: str
+    since: datetime
+    next_look: datetime
+
+
+async def note_away(conn: Connection, tenant: str, away: Away) -> None:
+    """A vendor does not answer."""
+    await conn.execute(_sql["note_away"], tenant, away.vendor, away.since, away.next_look)
+
+
+async def note_back(conn: Connection, tenant: str, vendor: str) -> None:
+    """A vendor answers."""
+    await conn.execute(_sql["note_back"], tenant, vendor)
+
+
+async def away(conn: Connection, tenant: str) -> list[Away]:
+    """The vendors that do not answer, as the daemon last noted."""
+    return [Away(*row) for row in await conn.fetch(_sql["away"], tenant)]
+
+
 async def ask_polls(conn: Connection, tenant: str) -> None:
     """Ask the polls to look now."""
     await conn.execute(_sql["ask_polls"], tenant)

@@ -38,6 +38,16 @@ DELETE FROM reads WHERE tenant = $1
 UPDATE cursors SET cursor = NULL, complete = CASE WHEN complete IS NOT NULL THEN -1 END, looked_at = NULL
  WHERE tenant = $1
 
+-- name: note_away
+INSERT INTO away (tenant, vendor, since, next_look) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (tenant, vendor) DO UPDATE SET since = excluded.since, next_look = excluded.next_look
+
+-- name: note_back
+DELETE FROM away WHERE tenant = $1 AND vendor = $2
+
+-- name: away
+SELECT vendor, since, next_look FROM away WHERE tenant = $1 ORDER BY vendor
+
 -- name: ask_polls
 SELECT pg_notify('toveis_polls', $1)
 

@@ -5,7 +5,7 @@ Error texts name the method and the route's template only: an address, a query, 
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,6 +29,8 @@ from daemon.domain.errors import (
     UnknownOutcome,
     VendorError,
 )
+from daemon.domain.events import Exchange
+from daemon.vendors.exchanges import exchange
 from daemon.vendors.limiter import Limiter, Priority
 
 T = TypeVar("T")
@@ -114,8 +116,8 @@ class Endpoint:
     """A vendor's address behind a limiter. Every call of both clients passes through `call`.
 
     `timeout` is in seconds, for one call from leaving the limiter to the last byte; a write is over before `left`
-    seconds are. `clock` is only asked to read a Retry-After that is a date. The session must not follow cookies from
-    one tenant to another.
+    seconds are. `clock` is only asked to read a Retry-After that is a date. `ask` is a call that does nothing and that
+    the vendor answers when it is there. The session must not follow cookies from one tenant to another.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Endpoint:
         base_url: str,
         limiter: Limiter,
         *,
+        ask: Callable[[], Awaitable[object]],
         timeout: float = 30.0,
         clock: Callable[[], datetime] = utc_now,
         on_call: OnCall | None = None,
@@ -136,6 +139,8 @@ class Endpoint:
         self._left = left
         self._clock = clock
         self._on_call = on_call
+        self._ask = ask
+        self._reach = limiter.reach
         self._priority = Priority.LIVE
 
     def at(self, priority: Priority) -> Self:
@@ -166,12 +171,24 @@ class Endpoint:
         if body is not None:
             data = body if isinstance(body, bytes) else _json(route, body)
             sent["Content-Type"] = "application/json"
-        async with self._limiter.slot(self._priority) as number:
-            answer = await self._exchange(route, url, query, sent, data)
-            self._heed(answer, number)
-        if answer.status >= 300:
-            raise self._refusal(answer)
+        await self.reach()
+        answer = None
+        try:
+            async with self._limiter.slot(self._priority) as number:
+                self._reach.check()  # it may have gone away meanwhile
+                answer = await self._exchange(route, url, query, sent, data)
+                self._heed(answer, number)
+            if answer.status >= 300:
+                raise self._refusal(answer)
+        except VendorError as error:
+            if route.intent != "read":
+                error.exchange = _told(route, url.update_query(query or {}), sent, data, answer)
+            raise
         return answer
+
+    async def reach(self) -> None:
+        """Return if the vendor is there as far as is known; raises VendorAway. Who comes when it is time looks first."""
+        await self._reach.look(self._ask)
 
     async def _exchange(
         self,
@@ -183,7 +200,7 @@ class Endpoint:
     ) -> Answer:
         timeout = self._patience(route)
         status = None
-        started = time.perf_counter()
+        started, left, broken = time.perf_counter(), self._reach.left(), False
         try:
             async with self._session.request(
                 route.method,
@@ -196,14 +213,23 @@ class Endpoint:
                 raise_for_status=False,
             ) as response:
                 status = response.status
-                return Answer(route, status, response.headers, await _body(response))
+                answer = Answer(route, status, response.headers, await _body(response))
+                broken = status >= 500 and self._retry_after(answer) is None
+                return answer
         except NOTHING_SENT:
+            broken = True
             raise Retryable(f"{route}: no connection") from None
         except TimeoutError:
+            broken = True
             raise route.unanswered("timed out") from None
         except (aiohttp.ClientError, OSError):
+            broken = True
             raise route.unanswered("the connection broke") from None
         finally:
+            if broken:
+                self._reach.failed(left)
+            elif status is not None:
+                self._reach.answered(left)
             if self._on_call:
                 self._on_call(str(route), status, time.perf_counter() - started)
 
@@ -279,6 +305,20 @@ def _json(route: Route, body: object) -> bytes:
         return msgspec.json.encode(body)
     except UnicodeEncodeError:  # half of a surrogate pair: no JSON can hold it
         raise NotWritable(f"{route}: a text is not valid Unicode") from None
+
+
+def _told(
+    route: Route,
+    url: URL,
+    sent: Mapping[str, str],
+    data: bytes | Mapping[str, str] | None,
+    answer: Answer | None,
+) -> Exchange:
+    """What is kept of a write that failed; a form is not, since it holds a secret."""
+    body = data if isinstance(data, bytes) else b""
+    if answer is None:
+        return exchange(route.method, url.raw_path_qs, sent, body, None, {}, b"")
+    return exchange(route.method, url.raw_path_qs, sent, body, answer.status, answer.headers, answer.body)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

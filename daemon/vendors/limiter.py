@@ -15,6 +15,7 @@ from aiolimiter import AsyncLimiter
 from daemon.domain.errors import Retryable, StorageError
 from daemon.domain.settings import Limits
 from daemon.domain.windows import Priority, Ramp, Spent, Told, Window
+from daemon.vendors.reach import Reach
 
 __all__ = ["Ledger", "Limiter", "Priority", "windows_of"]
 
@@ -58,7 +59,8 @@ class Limiter:
 
     `pace`: calls a second, evenly spread, since a burst is what a vendor's own window punishes; None lifts it.
     `concurrency`: the most calls under way. `clock`: seconds that never go back. With a `ledger`, calls are on record
-    before they leave, a block at a time, so that other processes and the next start know of them.
+    before they leave, a block at a time, so that other processes and the next start know of them. `reach` tells whether
+    the vendor is there at all.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Limiter:
         pace: float | None = None,
         ledger: Ledger | None = None,
         clock: Callable[[], float] = time.monotonic,
+        reach: Reach | None = None,
     ) -> None:
+        self.reach = reach or Reach(clock=clock)
         self._pace = AsyncLimiter(1, 1 / pace) if pace else None
         self._windows = windows
         self._concurrency = concurrency

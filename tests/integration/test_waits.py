@@ -9,15 +9,14 @@ import msgspec
 import pytest
 
 from daemon.deliver import Deliverer
-from daemon.deliver.target import Landed, Met, Write
-from daemon.domain.errors import DatabaseUnreachable, UnknownOutcome
+from daemon.deliver.target import Met, Write
+from daemon.domain.errors import DatabaseUnreachable
 from daemon.domain.events import (
     NOTIFIED,
     BatchHeld,
     BatchReleased,
     CommandIssued,
     CommandReleased,
-    Decision,
     EntityHeld,
     NewEvent,
     Reading,
@@ -26,18 +25,32 @@ from daemon.domain.events import (
     encode,
 )
 from daemon.domain.settings import SyncSettings
-from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, entity_id, entity_stream, record_stream
+from daemon.domain.streams import PROPSTREET, VITEC, record_stream
 from daemon.mappings.lens import Patch
 from daemon.policies.brakes import REMOVALS
 from daemon.processor import Tenant
-from daemon.project import Projector
 from daemon.react import Reactor
-from daemon.storage import log, views, working
+from daemon.storage import views
 from daemon.storage.appender import Item
 from daemon.storage.log import Appended
 from projections.commands import CommandRow
 from projections.entity import Entity, Pending
 from tests.integration.ground import event, read, tenant_at, whole_log
+from tests.integration.pairs import (
+    Desk,
+    at_propstreet,
+    at_vitec,
+    deliver,
+    differing,
+    fold,
+    name_of,
+    ours,
+    polled,
+    react,
+    settle,
+    tell,
+    told,
+)
 
 
 @pytest.fixture
@@ -46,66 +59,6 @@ async def tenant(database: str) -> AsyncIterator[Tenant]:
         sync = SyncSettings(first_sync="now", match_name_phone="auto")
         tenant.settings = msgspec.structs.replace(tenant.settings, sync=sync)
         yield tenant
-
-
-def at_vitec(record: str, **fields: Any) -> NewEvent:
-    person = {"id": record, "firstName": "Anna", "lastName": "Berg"}
-    return event(record_stream("contact", VITEC, record), encode(person | fields), origin=VITEC)
-
-
-def at_propstreet(record: str, **fields: Any) -> NewEvent:
-    person = {"id": record, "firstName": "Anna", "lastName": "Berg", "tags": [], "externalRefs": []}
-    return event(record_stream("contact", PROPSTREET, record), encode(person | fields))
-
-
-def ours(entity: str, decision: Decision) -> NewEvent:
-    kind = type(decision).__name__
-    return event(entity_stream("contact", entity), encode(decision), type=kind, origin="toveis", meta=None)
-
-
-def name_of(vendor: str, record: str) -> str:
-    return entity_id("oslo", "contact", vendor, record)
-
-
-async def tell(tenant: Tenant, *items: NewEvent) -> None:
-    """Append and project."""
-    await tenant.appender.append(list(items))
-    await fold(tenant)
-
-
-async def fold(tenant: Tenant) -> None:
-    projector = Projector(tenant)
-    async with tenant.connection() as conn:
-        while await views.position(conn, tenant.name) < await log.head(conn, tenant.name):
-            await projector.tick()
-
-
-async def polled(tenant: Tenant) -> None:
-    """Both vendors were read from beginning to end."""
-    async with tenant.connection() as conn:
-        for source in {working.source_of(vendor, "contact") for vendor in VENDORS}:
-            await working.open_cursor(conn, tenant.name, source, tenant.clock())
-            await working.complete_cursor(conn, tenant.name, source, tenant.appender.head, tenant.clock())
-
-
-async def told(dsn: str, entity: str) -> list[str]:
-    """The types of what was decided about an entity."""
-    return [each.type for each in await whole_log(dsn) if each.stream == entity_stream("contact", entity)]
-
-
-async def react(tenant: Tenant, reactor: Reactor) -> None:
-    """Decide once, and see what was decided."""
-    while await reactor.tick():
-        pass
-    await fold(tenant)
-
-
-async def settle(tenant: Tenant, reactor: Reactor) -> None:
-    """Decide until nothing more is decided."""
-    head = -1
-    while head < tenant.appender.head:
-        head = tenant.appender.head
-        await react(tenant, reactor)
 
 
 class Often(random.Random):
@@ -172,40 +125,6 @@ async def test_who_lost_a_counterpart_to_another_link_is_looked_at_again(
     )
     await settle(tenant, reactor)
     assert EntityHeld.__name__ in await told(database, second)
-
-
-class Desk:
-    """A vendor that loses every answer; what was sent to it is counted."""
-
-    closed_for = 60.0
-
-    def __init__(self) -> None:
-        self.sent = 0
-
-    async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write:
-        return Write(Patch({}))
-
-    async def look_up(self, at: Tenant, entity: Entity, pending: Pending) -> Met | None:
-        return None
-
-    async def write(self, at: Tenant, entity: Entity, pending: Pending, write: Write) -> Landed:
-        self.sent += 1
-        raise UnknownOutcome("no answer")
-
-
-async def differing(tenant: Tenant, reactor: Reactor) -> str:
-    """A linked pair with one command that waits for Propstreet."""
-    anna = name_of(VITEC, "V1")
-    linked = ours(anna, RecordsLinked(anna, "V1", "1", "email"))
-    await tell(tenant, at_vitec("V1", lastName="Ek"), at_propstreet("1"), linked)
-    await react(tenant, reactor)
-    return anna
-
-
-async def deliver(tenant: Tenant, deliverer: Deliverer) -> None:
-    await deliverer.tick()
-    await deliverer.finish()
-    await fold(tenant)
 
 
 async def tenant_rests(tenant: Tenant, deliverer: Deliverer) -> None:

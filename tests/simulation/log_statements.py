@@ -327,6 +327,24 @@ def forget_cursors(t: Tables, tenant: str) -> None:
         t.cursors.replace(row, cursor=None, complete=complete, looked_at=None)
 
 
+@statement("working.note_away", holds=_row("away"))
+def note_away(t: Tables, tenant: str, vendor: str, since: Any, next_look: Any) -> None:
+    t.away.put(tenant=tenant, vendor=vendor, since=since, next_look=next_look)
+
+
+@statement("working.note_back")
+def note_back(t: Tables, tenant: str, vendor: str) -> None:
+    row = t.away.get(tenant, vendor)
+    if row is not None:
+        t.away.delete(row)
+
+
+@statement("working.away", "vendor since next_look")
+def away(t: Tables, tenant: str) -> Answers:
+    rows = sorted(t.away.where(tenant=tenant), key=attrgetter("vendor"))
+    return [(row.vendor, row.since, row.next_look) for row in rows]
+
+
 @statement("working.ask_polls", tells="toveis_polls")
 def ask_polls(_: Tables, __: str) -> None:
     """Nothing but the notification."""

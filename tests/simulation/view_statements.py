@@ -1,6 +1,6 @@
 """What the statements of `views.sql` do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
@@ -162,13 +162,23 @@ def needs(t: Tables, tenant: str, vendor: str, now: datetime, limit: int) -> Ans
 
 
 @statement("views.due_commands", "to_json")
-def due_commands(t: Tables, tenant: str, target: str, now: Any, limit: int) -> Answers:
+def due_commands(
+    t: Tables,
+    tenant: str,
+    target: str,
+    now: Any,
+    limit: int,
+    commands: Sequence[str],
+    positions: Sequence[int],
+) -> Answers:
+    rests = set(zip(commands, positions, strict=True))
     rows = [
         row
         for row in _in_states(t, tenant, _SENDABLE)
         if row.target == target and (row.due_at is None or row.due_at <= now)
+        if (row.command, row.position) not in rests
     ]
-    rows.sort(key=lambda row: (row.due_at is None, row.due_at or now, row.issued))
+    rows.sort(key=lambda row: (row.record is None, row.due_at is None, row.due_at or now, row.issued))
     return _as_json(rows[:limit])
 
 

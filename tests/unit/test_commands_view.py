@@ -7,6 +7,7 @@ import pytest
 from daemon.domain.events import CommandFailed, CommandIssued, CommandUnknown, ConflictResolved
 from daemon.domain.streams import PROPSTREET, VITEC
 from projections.commands import OPEN, CommandRow
+from projections.outbox import PUT_OFF
 from tests.unit.pair import ADR, ANNA, KEY, TENANT, Pair, Writing, linked
 
 
@@ -76,6 +77,19 @@ def test_a_failure_that_passes_waits_until_its_time_and_counts_on() -> None:
     assert (row(pair).state, row(pair).due_at, row(pair).reason) == ("pending", later, "Stale")
     under_way(pair)
     assert (row(pair).state, row(pair).due_at, row(pair).attempts) == ("flying", None, 2)
+
+
+@pytest.mark.parametrize("reason", sorted(PUT_OFF))
+def test_a_vendor_that_puts_us_off_costs_no_attempt(reason: str) -> None:
+    pair = due()
+    for _ in range(3):
+        writing = under_way(pair)
+        assert row(pair).attempts == 1
+        pair.now += timedelta(minutes=1)
+        pair.tell(CommandFailed(writing.pending.command, reason, 429, pair.now))
+        assert (row(pair).state, row(pair).attempts, row(pair).status) == ("pending", 0, 429)
+        assert pair.entity.pending[PROPSTREET].attempts == 0
+        assert pair.entity.failures == {}
 
 
 def test_a_write_that_met_an_edit_is_over_and_is_decided_anew() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from daemon.domain.errors import (
@@ -15,6 +16,7 @@ from daemon.domain.errors import (
     Stale,
     TakenUnseen,
     UnknownOutcome,
+    VendorAway,
     VendorError,
 )
 from daemon.domain.events import (
@@ -23,12 +25,14 @@ from daemon.domain.events import (
     CommandHeld,
     CommandUnknown,
     Decision,
+    Exchange,
     Want,
 )
-from daemon.domain.retry import ATTEMPTS
+from daemon.domain.retry import APART, IN_ALL
 from daemon.domain.streams import PROPSTREET, VITEC
-from daemon.policies.failing import STALE, Tried, failed
-from projections.entity import Entity, Lead, Pending
+from daemon.policies.failing import STALE, Tried, failed, given_up
+from projections.entity import Entity, Failure, Lead, Pending
+from projections.outbox import PUT_OFF
 from tests.unit.pair import START
 
 WANT = {"last_name": Want("Berg", VITEC, "Berg", 1, None)}
@@ -42,12 +46,21 @@ def after(
     lead: bool = False,
     category: str = "contact",
     want: dict[str, Want] = WANT,
+    failing_for: timedelta | None = None,
 ) -> Decision:
-    """What becomes of a command whose write failed so."""
+    """What becomes of a command whose write failed so, perhaps after others had failed for some time."""
     told = Lead("lead", 1, START, "M11385") if lead else None
     pending = Pending("c", want, record)
-    tried = Tried(Entity("e", category, lead=told), PROPSTREET, pending, attempt, START, 0.5, 300.0)
+    entity = failing(failing_for, Entity("e", category, lead=told))
+    tried = Tried(entity, PROPSTREET, pending, attempt, START, 0.5, 300.0)
     return failed(tried, error)
+
+
+def failing(since: timedelta | None, entity: Entity, *, last: timedelta = timedelta(hours=1)) -> Entity:
+    """An entity whose writes to Propstreet have failed for so long, the last time a while ago."""
+    if since is not None:
+        entity.failures[PROPSTREET] = Failure(40, START - last, START - since)
+    return entity
 
 
 def seconds(decision: Decision) -> float:
@@ -76,7 +89,14 @@ def test_a_lead_without_an_answer_is_never_sent_again_by_itself() -> None:
 
 
 def test_a_vendor_that_says_how_long_is_left_alone_that_long_and_the_record_is_not_at_fault() -> None:
-    assert seconds(after(RateLimited("429", retry_after=90.0), attempt=ATTEMPTS)) == 90.0
+    put_off = RateLimited("429", retry_after=90.0)
+    assert seconds(after(put_off, attempt=400, failing_for=2 * IN_ALL)) == 90.5
+
+
+def test_a_vendor_that_is_away_is_waited_for_and_the_record_is_not_at_fault() -> None:
+    outcome = after(VendorAway("away", retry_after=20.0), attempt=400, failing_for=2 * IN_ALL)
+    assert isinstance(outcome, CommandFailed)
+    assert (seconds(outcome), outcome.reason in PUT_OFF) == (20.5, True)
 
 
 def test_a_vendor_that_refuses_us_is_asked_again_when_it_opens() -> None:
@@ -86,7 +106,37 @@ def test_a_vendor_that_refuses_us_is_asked_again_when_it_opens() -> None:
 def test_what_certainly_did_not_happen_is_tried_again_with_longer_pauses_and_then_given_up() -> None:
     pauses = [seconds(after(Retryable("503", status=503), attempt=n)) for n in (1, 2, 5, 40)]
     assert pauses == [0.5, 1.0, 8.0, 1800.0]
-    assert isinstance(after(Retryable("503", status=503), attempt=ATTEMPTS), CommandDeadLettered)
+    broken = Retryable("503", status=503)
+    assert isinstance(after(broken, attempt=40, failing_for=IN_ALL - timedelta(hours=1)), CommandFailed)
+    assert isinstance(after(broken, attempt=40, failing_for=IN_ALL), CommandDeadLettered)
+
+
+def test_failures_of_long_ago_are_not_held_against_a_write() -> None:
+    entity = failing(timedelta(days=9), Entity("e", "contact"), last=APART + timedelta(minutes=1))
+    tried = Tried(entity, PROPSTREET, Pending("c", WANT, "1"), 1, START, 0.5, 300.0)
+    assert isinstance(failed(tried, Retryable("503", status=503)), CommandFailed)
+
+
+def test_writes_whose_outcome_nobody_knows_come_to_an_end() -> None:
+    unknown = after(UnknownOutcome("time-out"), attempt=40, failing_for=IN_ALL)
+    assert isinstance(unknown, CommandUnknown), "it may have landed, so it is looked at first"
+    for since, end in ((IN_ALL, False), (IN_ALL + timedelta(hours=1), True)):
+        entity = failing(since, Entity("e", "contact"))
+        entity.pending[PROPSTREET] = Pending("c", WANT, "1")
+        assert (given_up(entity, PROPSTREET, START) is not None) == end
+
+
+def test_a_dead_letter_holds_the_whole_exchange() -> None:
+    error = Rejected("400", status=400, reason="phone")
+    error.exchange = Exchange("PATCH", "/contacts/1", '{"phone":"x"}', 400, {}, '{"errors":{}}')
+    outcome = after(error)
+    assert isinstance(outcome, CommandDeadLettered)
+    assert outcome.exchange == error.exchange
+
+
+def test_a_dead_letter_of_an_earlier_version_still_reads() -> None:
+    old = b'{"command":"c","reason":"phone","status":400}'
+    assert msgspec.json.decode(old, type=CommandDeadLettered).exchange is None
 
 
 @pytest.mark.parametrize("status", [412, 409])

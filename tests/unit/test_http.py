@@ -47,7 +47,11 @@ async def vendor() -> AsyncIterator[Vendor]:
 @pytest.fixture
 async def endpoint(vendor: Vendor) -> AsyncIterator[Endpoint]:
     async with aiohttp.ClientSession() as session:
-        yield Endpoint(session, str(vendor.server.make_url("")), Limiter([], 5))
+        yield Endpoint(session, str(vendor.server.make_url("")), Limiter([], 5), ask=_nothing)
+
+
+async def _nothing() -> None:
+    """Nobody looks."""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ async def test_nothing_leaves_that_the_lease_may_not_outlast(
 ) -> None:
     async with aiohttp.ClientSession() as session:
         base = str(vendor.server.make_url(""))
-        endpoint = Endpoint(session, base, Limiter([], 5), left=lambda: left)
+        endpoint = Endpoint(session, base, Limiter([], 5), ask=_nothing, left=lambda: left)
         with pytest.raises(Retryable, match="lease"):
             await endpoint.call(route)
     assert vendor.asked == []
@@ -128,7 +132,9 @@ async def test_a_lease_that_ends_while_a_write_waits_for_its_turn_holds_it_back(
     left = 10.0
     limiter = Limiter([], 1)
     async with aiohttp.ClientSession() as session:
-        endpoint = Endpoint(session, str(vendor.server.make_url("")), limiter, left=lambda: left)
+        endpoint = Endpoint(
+            session, str(vendor.server.make_url("")), limiter, ask=_nothing, left=lambda: left
+        )
         async with limiter.slot():
             waiting = asyncio.create_task(endpoint.call(POST))
             await asyncio.sleep(0)
@@ -145,7 +151,7 @@ async def test_a_write_ends_before_the_lease_does_and_a_read_takes_its_time(
     vendor.waits = 0.5
     async with aiohttp.ClientSession() as session:
         base = str(vendor.server.make_url(""))
-        endpoint = Endpoint(session, base, Limiter([], 5), left=lambda: 0.1)
+        endpoint = Endpoint(session, base, Limiter([], 5), ask=_nothing, left=lambda: 0.1)
         with pytest.raises(UnknownOutcome, match="timed out"):
             await endpoint.call(POST)
         assert (await endpoint.call(GET)).status == 204

@@ -7,7 +7,7 @@ its project too, the `parent`. Records stay the bytes that the vendor sent. Ever
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from datetime import datetime
+from datetime import UTC, datetime
 from math import inf
 from typing import Literal, Self
 from uuid import uuid4
@@ -109,9 +109,26 @@ class PropstreetClient:
         left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._endpoint = Endpoint(
-            session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call, left=left
+            session,
+            base_url,
+            limiter,
+            ask=self._ask,
+            timeout=timeout,
+            clock=clock,
+            on_call=on_call,
+            left=left,
         )
         self._tokens = TokenSource(self._endpoint, client_id, client_secret, clock=clock)
+        self._clock = clock
+
+    async def reach(self) -> None:
+        """Return if the vendor is there as far as is known; raises VendorAway."""
+        await self._endpoint.reach()
+
+    async def _ask(self) -> None:
+        """What the polls ask for: who changed just now."""
+        now = self._clock().astimezone(UTC).isoformat().replace("+00:00", "Z")
+        await self.page("contact", updated_since=now, cursor=None, page_size=1)
 
     def at(self, priority: Priority) -> Self:
         """The same client, with the same token, for calls of another priority."""

@@ -7,11 +7,10 @@ from typing import Literal
 import msgspec
 
 from daemon.vendors.http import Route
-from daemon.vendors.vitec_connect.office import Office
+from daemon.vendors.vitec_connect.office import CHANGED, Office
 
 Kind = Literal["Person", "Company", "DeceasedEstate"]
 
-CHANGED = Route("GET", "/CRM/Contact/{customer}")
 SEARCH = Route("GET", "/CRM/Contact/{customer}/Search")
 BY_SOCIAL_NUMBER = Route("GET", "/CRM/Contact/{customer}/search/SocialNumber")
 BY_PHONE = Route("GET", "/Contacts/GetContactsWithPhonenumber")

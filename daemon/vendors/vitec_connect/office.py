@@ -18,6 +18,7 @@ from daemon.vendors.limiter import Limiter, Priority
 # A {kind} is a kind of contact, or what a contact is to estates: Speculator, Buyer.
 READ = Route("GET", "/CRM/Contact/{customer}/{kind}")
 READ_ONE = Route("GET", "/CRM/Contact/{customer}/{kind}/{contact}")
+CHANGED = Route("GET", "/CRM/Contact/{customer}")
 
 # Function groups (hosts, login, rights): contacts, speculators, notes and categories are in the first; the others
 # are told by the start of their routes.
@@ -68,8 +69,16 @@ class Office:
         left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._endpoint = Endpoint(
-            session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call, left=left
+            session,
+            base_url,
+            limiter,
+            ask=self._ask,
+            timeout=timeout,
+            clock=clock,
+            on_call=on_call,
+            left=left,
         )
+        self._clock = clock
         self._customer = customer_id
         self._shared = _basic(username, password)
         self._own = {group: _basic(*pair) for group, pair in (credentials or {}).items()}
@@ -79,6 +88,14 @@ class Office:
         other = copy(self)
         other._endpoint = self._endpoint.at(priority)
         return other
+
+    async def reach(self) -> None:
+        """Return if the vendor is there as far as is known; raises VendorAway."""
+        await self._endpoint.reach()
+
+    async def _ask(self) -> None:
+        """What the polls ask for: who changed just now."""
+        await self._call(CHANGED, query={"ChangedAtFrom": self._clock().isoformat()})
 
     async def _read(self, kind: str, ids: Sequence[str]) -> dict[str, bytes]:
         """Records by contact id, in batches of 20; an id that the vendor does not know is absent."""

@@ -91,7 +91,14 @@ class VitecHubClient:
         left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._endpoint = Endpoint(
-            session, base_url, limiter, timeout=timeout, clock=clock, on_call=on_call, left=left
+            session,
+            base_url,
+            limiter,
+            ask=self._ask,
+            timeout=timeout,
+            clock=clock,
+            on_call=on_call,
+            left=left,
         )
         self._installation = installation
         self._headers = {"Authorization": "Basic " + b64encode(f"{username}:{password}".encode()).decode()}
@@ -101,6 +108,14 @@ class VitecHubClient:
         other = copy(self)
         other._endpoint = self._endpoint.at(priority)
         return other
+
+    async def reach(self) -> None:
+        """Return if the vendor is there as far as is known; raises VendorAway."""
+        await self._endpoint.reach()
+
+    async def _ask(self) -> None:
+        """What is open to this login."""
+        await self._call(METHODS)
 
     async def methods(self) -> list[str]:
         """The functions that are open to this login (login and rights).
