@@ -17,6 +17,7 @@ from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable, StorageError
 from daemon.domain.settings import Limits, Settings, VitecSettings
+from daemon.domain.subscriptions import address_of
 from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
@@ -25,6 +26,7 @@ from daemon.ingest.hub import VitecHubFetcher, VitecHubPoller
 from daemon.ingest.joined import PropstreetNotePoller, VitecLinkPoller, VitecNotePoller
 from daemon.ingest.leads import LeadReceiver
 from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, VitecConnectPoller
+from daemon.ingest.subscriptions import SubscriptionKeeper
 from daemon.policies.plan import direction
 from daemon.processor import Tenant, options_of
 from daemon.project import Projector
@@ -79,6 +81,8 @@ def warnings(settings: Settings) -> list[str]:
     found = []
     if settings.http.lead_token is None:
         found.append("http.lead_token: without it anybody who reaches /lead can post a lead")
+    if settings.http.public_url is None:
+        found.append("http.public_url: without it Propstreet's webhook is neither registered nor watched")
     for tenant in settings.tenants:
         if tenant.vitec.product == "hub":
             found.append(
@@ -89,9 +93,10 @@ def warnings(settings: Settings) -> list[str]:
             found.append(
                 f"tenants[{tenant.name}].vitec.webhook_secret: without it no notification is taken in"
             )
-        if tenant.propstreet.webhook_secret is None:
+        if tenant.propstreet.webhook_secret is None and settings.http.public_url is None:
             found.append(
-                f"tenants[{tenant.name}].propstreet.webhook_secret: without it only polls bring changes"
+                f"tenants[{tenant.name}].propstreet.webhook_secret: without it, or http.public_url,"
+                " only polls bring changes"
             )
         if tenant.sync.website_custom_field:
             found.append(f"tenants[{tenant.name}].sync.website_custom_field: not read by this version")
@@ -188,7 +193,11 @@ async def running(settings: Settings, dsn: str) -> AsyncIterator[Daemon]:
         vendors = {name: Vendors(tenant, session, limiters) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
         await _refold(settings, dsn)
-        services = [s for name, tenant in tenants.items() for s in stages(tenant, vendors[name])]
+        services = [
+            service
+            for name, tenant in tenants.items()
+            for service in stages(tenant, vendors[name], address_of(settings.http.public_url, name))
+        ]
         daemon = Daemon([*services, *keepers])
         daemon.port = port
         listening = asyncio.create_task(Listener(dsn, daemon.heard).run())
@@ -255,8 +264,7 @@ class Vendors:
         self.vitec = _vitec(
             tenant, session, limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
         )
-        key = settings.propstreet.base_url, settings.propstreet.client_id
-        self.propstreet = _propstreet(tenant, session, limiters.of(tenant, settings.propstreet.limits, *key))
+        self.propstreet = propstreet_client(tenant, session, limiters)
 
     async def lead_sources(self) -> list[tuple[str, str]]:
         """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
@@ -265,12 +273,14 @@ class Vendors:
         return [(source.id, source.name) for source in await self.vitec.lead_sources()]
 
 
-def stages(tenant: Tenant, vendors: Vendors) -> list[Service]:
-    """One tenant's stages, upstream first."""
+def stages(tenant: Tenant, vendors: Vendors, address: str | None = None) -> list[Service]:
+    """One tenant's stages, upstream first; `address` is where Propstreet shall deliver."""
     vitec, propstreet = vendors.vitec, vendors.propstreet
+    keeper = SubscriptionKeeper(tenant, propstreet, address)
     if isinstance(vitec, VitecHubClient):
-        return _hub_services(tenant, vitec, propstreet)
+        return [keeper, *_hub_services(tenant, vitec, propstreet)]
     return [
+        keeper,
         *_polls(tenant, vitec, propstreet),
         VitecConnectFetcher(tenant, vitec),
         PropstreetFetcher(tenant, propstreet),
@@ -351,8 +361,12 @@ def _vitec(
     )
 
 
-def _propstreet(tenant: Tenant, session: aiohttp.ClientSession, limiter: Limiter) -> PropstreetClient:
+def propstreet_client(
+    tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters"
+) -> PropstreetClient:
+    """A tenant's client at Propstreet, within the limits of its credential."""
     propstreet = tenant.settings.propstreet
+    limiter = limiters.of(tenant, propstreet.limits, propstreet.base_url, propstreet.client_id)
     return PropstreetClient(
         session,
         propstreet.base_url,

@@ -1,8 +1,8 @@
 """Every named statement of the `.sql` files, by its text.
 
-What each one does stands in `log_statements`, `view_statements`, `brake_statements` and `call_statements`, a function a
-statement. What every view has (`delete`, `insert`, `all`) follows from its `.sql` file here, and the tables from
-`CREATE TABLE`. A statement that is new needs a function, or a reason among `UNUSED`: test_database.py says so.
+What each one does stands in the modules beside this one (`log_statements` and so on), a function a statement. What every
+view has (`delete`, `insert`, `all`) follows from its `.sql` file here, and the tables from `CREATE TABLE`. A statement
+that is new needs a function, or a reason among `UNUSED`: test_database.py says so.
 """
 
 import re
@@ -15,7 +15,13 @@ import msgspec
 
 from daemon.storage.queries import queries
 from projections.views import VIEWS
-from tests.simulation import brake_statements, call_statements, log_statements, view_statements
+from tests.simulation import (
+    brake_statements,
+    call_statements,
+    log_statements,
+    subscription_statements,
+    view_statements,
+)
 from tests.simulation.registry import STATEMENTS, Answers, Tables, statement
 from tests.simulation.sessions import Statement
 from tests.simulation.tables import schemas
@@ -27,6 +33,7 @@ __all__ = [
     "call_statements",
     "every_text",
     "log_statements",
+    "subscription_statements",
     "view_statements",
 ]
 
