@@ -29,11 +29,11 @@ QUIET: Final = frozenset[State](("working", "unheard", "unwatched", "none"))
 
 
 class Mended(msgspec.Struct, frozen=True):
-    """How our webhook is after a look, what was done, what of it Propstreet refused, and how many deliveries come again."""
+    """How our webhook is after a look, what was done, what Propstreet refused (and why), how many deliveries come again."""
 
     plan: Plan
     done: tuple[Action, ...] = ()
-    refused: tuple[Action, ...] = ()
+    refused: tuple[tuple[Action, str], ...] = ()
     replayed: int = 0
 
 
@@ -161,7 +161,7 @@ class SubscriptionKeeper(Processor):
         """Do what is due. What was taken without effect is done the other way: a new webhook in the place of the old."""
         done, refused = await self._act(plan)
         after = await self._look(health, tried=True)
-        if after.actions and not any(isinstance(action, Register) for action in refused):
+        if after.actions and not any(isinstance(action, Register) for action, _ in refused):
             more, no = await self._act(after)
             done, refused = [*done, *more], [*refused, *no]
             after = await self._look(health, tried=True)
@@ -180,9 +180,9 @@ class SubscriptionKeeper(Processor):
     def _seen(self, health: Health, plan: Plan) -> Health:
         return subscribing.looked(health, plan, self._listening, self.at.clock())
 
-    async def _act(self, plan: Plan) -> tuple[list[Action], list[Action]]:
+    async def _act(self, plan: Plan) -> tuple[list[Action], list[tuple[Action, str]]]:
         done: list[Action] = []
-        refused: list[Action] = []
+        refused: list[tuple[Action, str]] = []
         for action in plan.actions:
             try:
                 await self._do(action, plan.ours)
@@ -190,12 +190,9 @@ class SubscriptionKeeper(Processor):
             except AccessDenied:
                 raise
             except Rejected as refusal:
-                refused.append(action)
-                self._log.warning(
-                    "subscription.refused",
-                    kind=type(action).__name__,
-                    reason=refusal.reason or refusal.status,
-                )
+                reason = refusal.reason or str(refusal.status)
+                refused.append((action, reason))
+                self._log.warning("subscription.refused", kind=type(action).__name__, reason=reason)
         return done, refused
 
     async def _do(self, action: Action, ours: Found | None) -> None:

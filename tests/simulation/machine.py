@@ -72,6 +72,8 @@ class Machine:
         self.crashed = 0
         self.failed: list[str] = []
         self.tenant: Tenant | None = None
+        self.address: str | None = None
+        """Where Propstreet shall deliver; None where nobody can reach this machine."""
         self.slow = 0.002
         """Seconds that the database takes at most, most of the time."""
         self._loop = loop
@@ -176,7 +178,7 @@ class Machine:
         vendors = Vendors(tenant, self._network.session("daemon"), Limiters())
         leads = LeadReceiver({tenant.name: tenant}, {tenant.name: vendors.lead_sources}, None)
         self._network.listen(HOST, Receiver({tenant.name: tenant}, _ready, leads).app(), self.life)
-        services = [*stages(tenant, vendors), keeper]
+        services = [*stages(tenant, vendors, self.address), keeper]
         for service in services:
             service.every = max(service.every, IDLE)
         daemon = Daemon(services)
