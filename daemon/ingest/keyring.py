@@ -12,7 +12,7 @@ from daemon.processor import Tenant
 from daemon.storage import subscriptions
 from daemon.telemetry import log
 
-PAUSE: Final = 1.0
+PAUSE: Final = 0.2
 """Seconds between two looks for a new key: strangers cannot make us ask the database again and again."""
 
 
@@ -25,13 +25,18 @@ class Keyring:
         self._configured = [] if configured is None else [key_of(configured.reveal())]
         self._kept: list[bytes] = []
         self._looked = -inf
+        self._looking = asyncio.Lock()
 
     async def verify(self, headers: Mapping[str, str], body: bytes) -> str:
         """The delivery's id; raises InvalidSignature, and DatabaseUnreachable where no key is known yet."""
+        tried = self._kept
         try:
             return self._verified(headers, body)
         except InvalidSignature:
-            if not await self._found_others():
+            async with self._looking:  # whoever comes meanwhile waits for what the first one finds
+                if self._kept is tried:
+                    await self._look_again()
+            if self._kept is tried:
                 raise
         return self._verified(headers, body)
 
@@ -41,21 +46,22 @@ class Keyring:
             raise InvalidSignature("no webhook secret is known")
         return verify(keys, headers, body, self._tenant.clock().timestamp())
 
-    async def _found_others(self) -> bool:
-        """Look for keys that were kept since the last look; whether there are any."""
+    async def _look_again(self) -> None:
+        """Look for keys that were kept since the last look."""
         now = asyncio.get_running_loop().time()
         if now < self._looked + PAUSE:
-            return False
-        self._looked, before = now, self._kept
+            return
+        self._looked = now
         try:
             async with self._tenant.connection() as conn:
                 secrets = await subscriptions.secrets(conn, self._tenant.name)
         except DatabaseUnreachable:
-            if not self._configured and not before:
+            if not self._configured and not self._kept:
                 raise  # it may be Propstreet
-            return False
-        self._kept = [key for webhook, secret in secrets.items() if (key := _key(webhook, secret))]
-        return self._kept != before
+            return
+        found = [key for webhook, secret in secrets.items() if (key := _key(webhook, secret))]
+        if found != self._kept:
+            self._kept = found
 
 
 def _key(webhook: str, secret: Secret) -> bytes | None:
