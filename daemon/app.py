@@ -22,6 +22,7 @@ from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable, NotWritable, StorageError
 from daemon.domain.settings import Limits, Settings, VitecSettings
 from daemon.domain.streams import PROPSTREET, VITEC
+from daemon.domain.subscriptions import address_of
 from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
@@ -31,6 +32,7 @@ from daemon.ingest.hub import VitecHubFetcher, VitecHubPoller
 from daemon.ingest.joined import PropstreetNotePoller, VitecLinkPoller, VitecNotePoller
 from daemon.ingest.leads import LeadReceiver
 from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, VitecConnectPoller
+from daemon.ingest.subscriptions import SubscriptionKeeper
 from daemon.instance import instance
 from daemon.lookout import Lookout
 from daemon.policies.plan import direction
@@ -116,6 +118,8 @@ def warnings(settings: Settings) -> list[str]:
     found = []
     if settings.http.lead_token is None:
         found.append("http.lead_token: without it anybody who reaches /lead can post a lead")
+    if settings.http.public_url is None:
+        found.append("http.public_url: without it Propstreet's webhook is neither registered nor watched")
     for tenant in settings.tenants:
         if tenant.vitec.product == "hub":
             found.append(
@@ -126,9 +130,10 @@ def warnings(settings: Settings) -> list[str]:
             found.append(
                 f"tenants[{tenant.name}].vitec.webhook_secret: without it no notification is taken in"
             )
-        if tenant.propstreet.webhook_secret is None:
+        if tenant.propstreet.webhook_secret is None and settings.http.public_url is None:
             found.append(
-                f"tenants[{tenant.name}].propstreet.webhook_secret: without it only polls bring changes"
+                f"tenants[{tenant.name}].propstreet.webhook_secret: without it, or http.public_url,"
+                " only polls bring changes"
             )
         if tenant.sync.website_custom_field:
             found.append(f"tenants[{tenant.name}].sync.website_custom_field: not read by this version")
@@ -231,7 +236,8 @@ async def running(settings: Settings, dsn: str, *, alone: bool = False) -> Async
         await _refold(settings, dsn, None if alone else me)
 
         async def begin(lease: Lease) -> Sequence[Service]:
-            return await begun(tenants[lease.tenant].under(lease), session, limiters)
+            address = address_of(settings.http.public_url, lease.tenant)
+            return await begun(tenants[lease.tenant].under(lease), session, limiters, address)
 
         name = f"{gethostname()}:{port}"
         holder = Holder(
@@ -260,10 +266,15 @@ async def _connection(pool: Any) -> AsyncIterator[Connection]:
         yield conn
 
 
-async def begun(tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters") -> list[Service]:
-    """What runs for a tenant under its lease, upstream first, on views that were folded as we fold."""
+async def begun(
+    tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters", address: str | None
+) -> list[Service]:
+    """What runs for a tenant under its lease, upstream first, on views that were folded as we fold.
+
+    `address` is where Propstreet shall deliver.
+    """
     await refold(tenant)
-    return stages(tenant, Vendors(tenant, session, limiters))
+    return stages(tenant, Vendors(tenant, session, limiters), address)
 
 
 @asynccontextmanager
@@ -327,12 +338,10 @@ class Vendors:
 
     def __init__(self, tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters") -> None:
         settings = tenant.settings
-        key = settings.propstreet.base_url, settings.propstreet.client_id
         vitec = limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
-        propstreet = limiters.of(tenant, settings.propstreet.limits, *key)
         self.vitec = _vitec(tenant, session, vitec)
-        self.propstreet = _propstreet(tenant, session, propstreet)
-        self.reaches = {VITEC: vitec.reach, PROPSTREET: propstreet.reach}
+        self.propstreet = propstreet_client(tenant, session, limiters)
+        self.reaches = {VITEC: vitec.reach, PROPSTREET: limiters.at_propstreet(tenant).reach}
 
     async def lead_sources(self) -> list[tuple[str, str]]:
         """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
@@ -341,12 +350,14 @@ class Vendors:
         return [(source.id, source.name) for source in await self.vitec.lead_sources()]
 
 
-def stages(tenant: Tenant, vendors: Vendors) -> list[Service]:
-    """One tenant's stages, upstream first."""
+def stages(tenant: Tenant, vendors: Vendors, address: str | None) -> list[Service]:
+    """One tenant's stages, upstream first; `address` is where Propstreet shall deliver."""
     vitec, propstreet = vendors.vitec, vendors.propstreet
+    keeper = SubscriptionKeeper(tenant, propstreet, address)
     if isinstance(vitec, VitecHubClient):
-        return [*_hub_services(tenant, vitec, propstreet), Lookout(tenant, vendors.reaches)]
+        return [keeper, *_hub_services(tenant, vitec, propstreet), Lookout(tenant, vendors.reaches)]
     return [
+        keeper,
         *_polls(tenant, vitec, propstreet),
         VitecConnectFetcher(tenant, vitec),
         PropstreetFetcher(tenant, propstreet),
@@ -432,14 +443,17 @@ def _vitec(
     )
 
 
-def _propstreet(tenant: Tenant, session: aiohttp.ClientSession, limiter: Limiter) -> PropstreetClient:
+def propstreet_client(
+    tenant: Tenant, session: aiohttp.ClientSession, limiters: "Limiters"
+) -> PropstreetClient:
+    """A tenant's client at Propstreet, within the limits of its credential."""
     propstreet = tenant.settings.propstreet
     return PropstreetClient(
         session,
         propstreet.base_url,
         propstreet.client_id,
         propstreet.client_secret.reveal(),
-        limiter,
+        limiters.at_propstreet(tenant),
         clock=tenant.clock,
         left=tenant.left,
     )
@@ -465,6 +479,11 @@ class Limiters:
                 reach=Reach(clock=ticks, chance=tenant.chance.random),
             )
         return self._known[name]
+
+    def at_propstreet(self, tenant: Tenant) -> Limiter:
+        """The limiter of a tenant's client at Propstreet."""
+        propstreet = tenant.settings.propstreet
+        return self.of(tenant, propstreet.limits, propstreet.base_url, propstreet.client_id)
 
     async def settle(self) -> None:
         """Nobody calls any more: what was spent is on record for the next start."""

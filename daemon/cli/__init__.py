@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "unlink": "identity",
     "conflicts": "conflicting",
     "restore": "conflicting",
+    "webhooks": "webhooks",
     "replay": "replaying",
     "verify": "replaying",
     "reconcile": "reconciling",

@@ -84,12 +84,12 @@ async def _run(plan: Plan, screen: "Screen", *, keep: bool, as_json: bool) -> "O
         place.people.move_in(told)
         for twin in (place.vitec, place.propstreet):
             twin.faults.delivery.drop, twin.faults.delivery.copies = plan.lose, plan.copies
-        config_file.write_text(place.configuration(data, "1s"), "utf-8")
+        config_file.write_text(place.configuration(data, "1s", registers=True), "utf-8")
         daemon = DaemonProcess(config_file, log_file, place.daemon_url)
         screen.tell("sandbox", "starting PostgreSQL and the daemon")
         await daemon.start()
         stack.push_async_callback(daemon.stop)
-        place.subscribe()
+        place.subscribe(propstreet=False)
         server = EmbeddedPostgres(data)
         server.start()
         stack.callback(server.stop)

@@ -10,7 +10,9 @@ import msgspec
 from daemon.cli.times import shown
 from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
 from daemon.domain.settings import TenantSettings
-from daemon.storage import audits, brakes, leases, log, views, working
+from daemon.domain.streams import VENDORS, VITEC
+from daemon.domain.subscriptions import TOLD
+from daemon.storage import audits, brakes, leases, log, subscriptions, views, working
 from daemon.storage.connection import Connection
 from daemon.storage.leases import Tenure
 
@@ -44,10 +46,7 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
             each.vendor: {"since": each.since, "next_look": each.next_look}
             for each in await working.away(conn, tenant.name)
         },
-        "subscription": {
-            "propstreet": "configured" if tenant.propstreet.webhook_secret else "none: polls alone",
-            "vitec": _notifications(tenant),
-        },
+        "subscription": await _subscriptions(conn, tenant),
         "capabilities": msgspec.to_builtins(CAPABILITIES[tenant.vitec.product]),
         "sources": {
             source: {"looked_at": cursor.looked_at, "complete": cursor.whole()}
@@ -87,10 +86,24 @@ def _lease(tenure: Tenure | None) -> dict[str, Any] | None:
     }
 
 
-def _notifications(tenant: TenantSettings) -> str:
+async def _subscriptions(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
+    """By vendor: the state, since when, when it was looked at, what came last, and changes that only polls brought since."""
+    known = await subscriptions.healths(conn, tenant.name)
+    found: dict[str, Any] = {}
+    for vendor in VENDORS:
+        health = known.get(vendor)
+        state = "unknown" if health is None else health.state
+        found[vendor] = {
+            "state": state,
+            "since": health and health.since,
+            "last_delivery": health and health.heard_at,
+            "looked_at": health and health.looked_at,
+            "by_polls_alone": 0 if health is None else health.unheard,
+            "told": TOLD[state],
+        }
     if tenant.vitec.product == "hub":
-        return NOT_AT_THE_HUB
-    return "configured" if tenant.vitec.webhook_secret else "none: polls alone"
+        found[VITEC] |= {"state": "none", "told": NOT_AT_THE_HUB}
+    return found
 
 
 def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -120,8 +133,10 @@ def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
             whole = "complete" if looked["complete"] else "first poll under way"
             click.echo(f"  {source:<22} last looked at {shown(looked['looked_at'])} ({whole})")
         click.echo(f"  reconciled {_reconciled_words(state['reconciled'])}")
-        for vendor, words in state["subscription"].items():
-            click.echo(f"  webhooks of {vendor:<11} {words}")
+        for vendor, each in state["subscription"].items():
+            since = f" since {shown(each['since'])}" if each["since"] else ""
+            click.echo(f"  webhooks of {vendor:<11} {each['state']}{since}: {each['told']}")
+            click.echo(f"  {'':<23} last delivery {shown(each['last_delivery'])}")
         for line in capability_lines(state["capabilities"]):
             click.echo(line)
 

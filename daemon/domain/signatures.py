@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from daemon.domain.errors import InvalidSignature
@@ -18,8 +18,8 @@ def key_of(secret: str) -> bytes:
     return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
 
 
-def verify(key: bytes, headers: Mapping[str, str], body: bytes, now: float) -> str:
-    """The delivery's id, if one of its `v1` signatures is right and its time is near `now` (Unix seconds).
+def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: float) -> str:
+    """The delivery's id, if a `v1` signature of it is by one of the keys and its time is near `now` (Unix seconds).
 
     Raises InvalidSignature; the text says which check failed and nothing else.
     """
@@ -30,10 +30,11 @@ def verify(key: bytes, headers: Mapping[str, str], body: bytes, now: float) -> s
     if abs(now - int(timestamp)) > TOLERANCE:
         raise InvalidSignature("webhook-timestamp is more than five minutes off")
     signed = f"{message_id}.{timestamp}.".encode() + body
-    wanted = hmac.new(key, signed, hashlib.sha256).digest()
+    wanted = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
     for signature in headers.get("webhook-signature", "").split():
         version, _, text = signature.partition(",")
-        if version == "v1" and hmac.compare_digest(wanted, _decoded(text)):
+        given = _decoded(text) if version == "v1" else b""
+        if any(hmac.compare_digest(each, given) for each in wanted):
             return message_id
     raise InvalidSignature("no signature fits")
 

@@ -8,8 +8,8 @@ from typing import Final
 from aiohttp import web
 
 from daemon.domain.errors import DatabaseUnreachable, InvalidSignature, StorageError
-from daemon.domain.signatures import key_of, verify
 from daemon.ingest import propstreet_webhooks, vitec_notifications
+from daemon.ingest.keyring import Keyring
 from daemon.ingest.leads import LeadReceiver
 from daemon.processor import Tenant
 from daemon.telemetry import log
@@ -30,11 +30,7 @@ class Receiver:
         self._tenants = tenants
         self._reasons = reasons
         self._leads = leads
-        self._keys = {
-            name: key_of(tenant.settings.propstreet.webhook_secret.reveal())
-            for name, tenant in tenants.items()
-            if tenant.settings.propstreet.webhook_secret is not None
-        }
+        self._keyrings = {name: Keyring(tenant) for name, tenant in tenants.items()}
 
     def app(self) -> web.Application:
         """The routes. What is not among them is 404."""
@@ -50,11 +46,8 @@ class Receiver:
 
     async def propstreet(self, tenant: Tenant, request: web.Request) -> web.Response:
         """A Standard Webhooks delivery."""
-        key = self._keys.get(tenant.name)
         body = await request.read()
-        if key is None:
-            raise InvalidSignature("no webhook secret is configured")
-        delivery = verify(key, request.headers, body, tenant.clock().timestamp())
+        delivery = await self._keyrings[tenant.name].verify(request.headers, body)
         event = propstreet_webhooks.event_of(
             tenant.name,
             delivery,

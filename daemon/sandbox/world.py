@@ -27,6 +27,7 @@ data_dir = "{data_dir}"
 
 [http]
 port = {port}
+{public}
 
 [[tenants]]
 name = "{tenant}"
@@ -44,7 +45,7 @@ limits = {free}
 base_url = "{propstreet}"
 client_id = "{client_id}"
 client_secret = "{client_secret}"
-webhook_secret = "{webhook_secret}"
+{signed}
 poll_interval = "{poll}"
 limits = {free}
 
@@ -69,9 +70,11 @@ class World:
         self.people = People(vitec, propstreet)
         self.port = free_port()
 
-    def subscribe(self) -> None:
-        """Both vendors tell the daemon's open port whatever changes, of every kind."""
-        self.propstreet.add_webhook(f"{self.daemon_url}/webhooks/propstreet/{TENANT}", secret=WEBHOOK_SECRET)
+    def subscribe(self, *, propstreet: bool = True) -> None:
+        """Both vendors tell the daemon's open port whatever changes, of every kind; or Vitec alone."""
+        if propstreet:
+            address = f"{self.daemon_url}/webhooks/propstreet/{TENANT}"
+            self.propstreet.add_webhook(address, secret=WEBHOOK_SECRET)
         self.vitec.subscribe(f"{self.daemon_url}/webhooks/vitec/{TENANT}/{PATH_SECRET}")
 
     @property
@@ -79,9 +82,11 @@ class World:
         """Where the daemon of `configuration` listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    def configuration(self, data_dir: Path, poll: str) -> str:
-        """The text of a configuration file."""
+    def configuration(self, data_dir: Path, poll: str, *, registers: bool = False) -> str:
+        """The text of a configuration file; with `registers` the daemon makes its own webhook at Propstreet."""
         return CONFIGURATION.format(
+            public=f'public_url = "{self.daemon_url}"' if registers else "",
+            signed="" if registers else f'webhook_secret = "{WEBHOOK_SECRET}"',
             data_dir=str(data_dir).replace("\\", "\\\\").replace('"', '\\"'),
             port=self.port,
             tenant=TENANT,
@@ -94,7 +99,6 @@ class World:
             propstreet=self.propstreet_url,
             client_id=self.propstreet.client_id,
             client_secret=self.propstreet.client_secret,
-            webhook_secret=WEBHOOK_SECRET,
             free=FREE,
             categories=_table(CATEGORIES),
             company_categories=_table(COMPANY_CATEGORIES),

@@ -16,7 +16,7 @@ KEY = key_of(WEBHOOK_SECRET)
 
 async def propstreet(request: web.Request) -> web.Response:
     """Check and answer."""
-    verify(KEY, request.headers, await request.read(), time.time())
+    verify([KEY], request.headers, await request.read(), time.time())
     return web.Response(text="stored")
 
 

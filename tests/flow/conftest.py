@@ -33,11 +33,14 @@ SELDOM = "3s"
 class Flow:
     """A world, its daemon, and a way into the daemon's database."""
 
-    def __init__(self, place: World, directory: Path, poll: str, sync: str = "") -> None:
+    def __init__(
+        self, place: World, directory: Path, poll: str, sync: str = "", *, registers: bool = False
+    ) -> None:
         self.world = place
         self.config_file, self.data, log_file = files(directory)
         named = {line.partition(" =")[0] for line in sync.splitlines()}
-        lines = place.configuration(self.data, poll).splitlines()
+        more = {"registers": True} if registers else {}
+        lines = place.configuration(self.data, poll, **more).splitlines()
         kept = [line for line in lines if line.partition(" =")[0] not in named]
         self.config_file.write_text("\n".join([*kept, sync]), "utf-8")
         self.daemon = DaemonProcess(self.config_file, log_file, place.daemon_url)
@@ -175,16 +178,20 @@ async def up(
     poll: str = "250ms",
     subscribe: bool = True,
     sync: str = "",
+    registers: bool = False,
     **switches: Any,
 ) -> AsyncIterator[Flow]:
-    """A world and its daemon in an empty directory; `sync` are lines of [tenants.sync] beside the world's own."""
+    """A world and its daemon in an empty directory; `sync` are lines of [tenants.sync] beside the world's own.
+
+    With `registers` the daemon makes its own webhook at Propstreet.
+    """
     async with world(seed, **switches) as place:
-        running = Flow(place, directory, poll, sync)
+        running = Flow(place, directory, poll, sync, registers=registers)
         shutil.copytree(cluster, running.data)
         try:
             await running.daemon.start()
             if subscribe:
-                place.subscribe()
+                place.subscribe(propstreet=not registers)
             yield running
         finally:
             await running.forget_connection()

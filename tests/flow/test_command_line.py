@@ -196,7 +196,7 @@ async def test_a_configuration_with_five_mistakes_names_all_five(tmp_path: Path)
             "replay",
             "verify",
         ),
-        *("commands", "retry", "release", "discard", "link", "unlink"),
+        *("commands", "retry", "release", "discard", "link", "unlink", "webhooks"),
     ],
 )
 async def test_every_command_has_a_help_with_an_example(command: str) -> None:

@@ -253,7 +253,7 @@ async def test_status_tells_what_is_not_available(norway: HubFlow) -> None:
         "write": "not_writable",
         "why": "not available for Vitec Next (Hub)",
     }
-    assert state["subscription"]["vitec"] == "not available for Vitec Next (Hub)"
+    assert state["subscription"]["vitec"]["told"] == "not available for Vitec Next (Hub)"
     assert set(state["sources"]) == {"vitec:project", "propstreet:project"}
     assert all(source["complete"] for source in state["sources"].values())
     code, output, _ = await toveis("status", *config)

@@ -195,6 +195,33 @@ async def test_ps13_ten_failed_attempts_disable_a_webhook(propstreet: Bench, rec
     assert len(receiver.bodies) == 10
 
 
+async def test_ps13_a_delivery_that_arrives_ends_the_row_of_failures(
+    propstreet: Bench, receiver: Receiver
+) -> None:
+    receiver.answers = [*[500] * 9, 200, *[500] * 9]
+    propstreet.twin.add_webhook(receiver.url)
+    for i in range(19):
+        propstreet.twin.create("contact", firstName=str(i))
+    await propstreet.twin.settled()
+    hook = (await propstreet.call("GET", f"{WEBHOOKS}/1")).body
+    assert (hook["isActive"], hook["consecutiveFailures"]) == (True, 9)
+
+
+async def test_what_waits_when_a_webhook_is_switched_off_has_failed_and_what_comes_later_was_never_there(
+    propstreet: Bench, receiver: Receiver
+) -> None:
+    receiver.answers = [500] * 10
+    propstreet.twin.add_webhook(receiver.url)
+    for i in range(12):
+        propstreet.twin.create("contact", firstName=str(i))
+    await propstreet.twin.settled()
+    propstreet.twin.create("contact", firstName="Unheard")
+    rows = (await propstreet.call("GET", f"{WEBHOOKS}/1/deliveries")).body["data"]
+    assert [(row["status"], row["attemptCount"]) for row in rows] == [("failed", 0)] * 2 + [
+        ("failed", 1)
+    ] * 10
+
+
 async def test_ps13_or_only_ten_exhausted_deliveries_do(receiver: Receiver) -> None:
     async with bench(ps12=(), ps13="deliveries") as propstreet:
         receiver.answers = [500] * 10

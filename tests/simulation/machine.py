@@ -80,6 +80,8 @@ class Machine:
         self.failed: list[str] = []
         self.tenant: Tenant | None = None
         """As its stages have it."""
+        self.address: str | None = None
+        """Where Propstreet shall deliver; None where nobody can reach this machine."""
         self.slow = 0.002
         """Seconds that the database takes at most, most of the time."""
         self._loop = loop
@@ -190,7 +192,7 @@ class Machine:
 
         async def begin(lease: Lease) -> list[Service]:
             self.tenant = tenant.under(lease)
-            services = await begun(self.tenant, session, limiters)
+            services = await begun(self.tenant, session, limiters, self.address)
             for service in services:
                 service.every = max(service.every, IDLE)
             return services

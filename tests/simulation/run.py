@@ -29,6 +29,8 @@ from daemon.domain.settings import (
     TenantSettings,
     VitecSettings,
 )
+from daemon.domain.streams import PROPSTREET
+from daemon.domain.subscriptions import path_of
 from daemon.processor import Tenant, options_of
 from daemon.sandbox.steps import CATEGORIES, COMPANY_CATEGORIES
 from daemon.sandbox.twins.propstreet import PropstreetTwin
@@ -217,7 +219,8 @@ class World:
         self.network.told = self.truth.called
         if self.story.knobs.webhooks:
             self.vitec.subscribe(f"http://{HOST}/webhooks/vitec/{TENANT}/{PATH_SECRET}")
-            self.propstreet.add_webhook(f"http://{HOST}/webhooks/propstreet/{TENANT}", secret=WEBHOOK_SECRET)
+            self.machine.address = address = f"https://{HOST}{path_of(PROPSTREET, TENANT)}"
+            self.propstreet.add_webhook(address, secret=WEBHOOK_SECRET)
 
     async def do(self, step: AnyStep) -> None:
         """Let a step happen."""

@@ -1,9 +1,8 @@
 """Every named statement of the `.sql` files, by its text.
 
-What each one does stands in `log_statements`, `view_statements`, `brake_statements`, `call_statements`,
-`audit_statements` and `lease_statements`, a function a statement. What every view has (`delete`, `insert`, `all`)
-follows from its `.sql` file here, and the tables from `CREATE TABLE`. A statement that is new needs a function, or a
-reason among `UNUSED`: test_database.py says so.
+What each one does stands in the modules beside this one (`log_statements` and so on), a function a statement. What every
+view has (`delete`, `insert`, `all`) follows from its `.sql` file here, and the tables from `CREATE TABLE`. A statement
+that is new needs a function, or a reason among `UNUSED`: test_database.py says so.
 """
 
 import re
@@ -22,6 +21,7 @@ from tests.simulation import (
     call_statements,
     lease_statements,
     log_statements,
+    subscription_statements,
     view_statements,
 )
 from tests.simulation.registry import STATEMENTS, Answers, Tables, statement
@@ -37,6 +37,7 @@ __all__ = [
     "every_text",
     "lease_statements",
     "log_statements",
+    "subscription_statements",
     "view_statements",
 ]
 

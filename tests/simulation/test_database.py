@@ -25,6 +25,7 @@ from daemon.domain.events import (
     RecordRemoved,
     encode,
 )
+from daemon.domain.settings import Secret
 from daemon.domain.streams import (
     LOG_STREAM,
     PROPSTREET,
@@ -35,9 +36,10 @@ from daemon.domain.streams import (
     parse_record_stream,
     record_stream,
 )
+from daemon.domain.subscriptions import Health
 from daemon.processor import Tenant
 from daemon.project import Projector
-from daemon.storage import calls, leases, log, rebuild, views, working
+from daemon.storage import calls, leases, log, rebuild, subscriptions, views, working
 from daemon.storage.appender import Appender
 from daemon.storage.leases import Lease
 from projections.views import VIEWS, Fold
@@ -150,6 +152,16 @@ class Told:
                     counted = LATER - timedelta(seconds=age)
                     await calls.record(conn, "credential", holder, block, granted, counted)
                     await calls.settle(conn, "credential", holder, 1, 4, LATER)
+        await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        """Two webhooks were made, one of them anew; one subscription is worse than before."""
+        async with self.pool.acquire() as conn:
+            for webhook, text in (("1", "whsec_AAAA"), ("2", "whsec_BBBB"), ("1", "whsec_CCCC")):
+                await subscriptions.keep_secret(conn, TENANT, webhook, Secret(text), self.clock())
+            for vendor, mends in ((PROPSTREET, 1), (VITEC, 2), (PROPSTREET, 3)):
+                health = Health(vendor, "disabled", self.clock(), heard_at=LATER, mends=mends, position=9)
+                await subscriptions.keep_health(conn, TENANT, health)
 
     async def _hold(self) -> None:
         """Two daemons live; one has a tenant, the other one's lease was released, and it has left."""
@@ -266,6 +278,14 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
         "leases.held": tenants,
         "leases.others": [(holder,) for holder in HOLDERS],
         "rebuild.check_log": [(TENANT,)],
+        "subscriptions.secrets": tenants,
+        "subscriptions.healths": tenants,
+        "subscriptions.deliveries": [
+            (TENANT, vendor, after, until, since)
+            for vendor in (VITEC, PROPSTREET)
+            for after, until in ((0, 9999), (20, 40), (9999, 9999))
+            for since in (NOON - timedelta(days=9000), NOON, LATER)
+        ],
         **{f"{view}.all": tenants for view in VIEWS},
         "views.entities_of_records": [
             (TENANT, *map(list, zip(*records, ("contact", VITEC, "NOBODY"), strict=True)))

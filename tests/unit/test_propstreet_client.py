@@ -23,6 +23,7 @@ from daemon.domain.errors import (
     UnknownOutcome,
     VendorError,
 )
+from daemon.domain.settings import Secret
 from daemon.vendors.limiter import Limiter, Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 
@@ -265,7 +266,7 @@ async def test_a_registration_gives_the_secret(client: PropstreetClient, vendor:
     vendor.post(WEBHOOKS, status=201, payload={"id": 3, "secret": "whsec_AAAA"})
     assert await client.register_webhook("https://sync.example.no/w", ["contact.created"], "Toveis") == (
         "3",
-        "whsec_AAAA",
+        Secret("whsec_AAAA"),
     )
     [(_, _, headers, body)] = sent(vendor)
     assert headers["Idempotency-Key"]

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from daemon.domain.errors import AccessDenied, NotFound, Rejected
+from daemon.domain.settings import Secret
 from daemon.vendors.http import Answer, Endpoint, Intent, OnCall, Route, utc_now
 from daemon.vendors.limiter import Limiter, Priority
 from daemon.vendors.propstreet.notes import NoteRow, newest_first, note_body, notes_among
@@ -26,9 +27,10 @@ Action = Literal["created", "updated", "revived"]
 
 WEBHOOKS = Route("GET", "/api/v1/webhooks")
 REGISTER_WEBHOOK = Route("POST", "/api/v1/webhooks", "create")
-ENABLE_WEBHOOK = Route("PATCH", "/api/v1/webhooks/{id}", "write")
-ENABLE_WEBHOOK_BY_PUT = Route("PUT", "/api/v1/webhooks/{id}", "write")
+CHANGE_WEBHOOK = Route("PATCH", "/api/v1/webhooks/{id}", "write")
+CHANGE_WEBHOOK_BY_PUT = Route("PUT", "/api/v1/webhooks/{id}", "write")
 DELETE_WEBHOOK = Route("DELETE", "/api/v1/webhooks/{id}", "write")
+TEST_WEBHOOK = Route("POST", "/api/v1/webhooks/{id}/test", "write")
 REPLAY_WEBHOOK = Route("POST", "/api/v1/webhooks/{id}/replay", "write")
 
 
@@ -55,6 +57,14 @@ class Webhook(msgspec.Struct, frozen=True, rename="camel"):
     name: str | None = None
     is_active: bool | None = None
     consecutive_failures: int | None = None
+
+
+class Tested(msgspec.Struct, frozen=True):
+    """What came of a test delivery, as Propstreet saw it; `status_code` is None when nobody answered."""
+
+    success: bool
+    status_code: int | None = None
+    error: str | None = None
 
 
 class _Cursor(msgspec.Struct, rename="camel"):
@@ -89,6 +99,7 @@ _WEBHOOKS: msgspec.json.Decoder[list[Webhook] | _Webhooks] = msgspec.json.Decode
     list[Webhook] | _Webhooks, strict=False
 )
 _REGISTERED = msgspec.json.Decoder(_Registered, strict=False)
+_TESTED = msgspec.json.Decoder(Tested, strict=False)
 _REPLAYED = msgspec.json.Decoder(_Replayed, strict=False)
 
 
@@ -293,25 +304,39 @@ class PropstreetClient:
             case found:
                 return found
 
-    async def register_webhook(self, url: str, events: Sequence[str], name: str) -> tuple[str, str]:
+    async def register_webhook(self, url: str, events: Sequence[str], name: str) -> tuple[str, Secret]:
         """Subscribes an address to events by name; returns (id, secret), the secret only this once."""
         body = {"url": url, "events": list(events), "name": name}
         headers = {"Idempotency-Key": uuid4().hex}
         registered = (await self._call(REGISTER_WEBHOOK, headers=headers, body=body)).decoded(_REGISTERED)
-        return str(registered.id), registered.secret
+        return str(registered.id), Secret(registered.secret)
 
     async def enable_webhook(self, webhook_id: str) -> None:
-        """Switches a disabled subscription on again. The verb is undocumented: PATCH, else PUT."""
+        """Switches a disabled subscription on again; only the list tells whether it worked (PS14)."""
+        await self._change_webhook(webhook_id, {"isActive": True})
+
+    async def subscribe_webhook(self, webhook_id: str, events: Sequence[str]) -> None:
+        """Gives a subscription these events; only the list tells whether it worked (PS14)."""
+        await self._change_webhook(webhook_id, {"events": list(events)})
+
+    async def _change_webhook(self, webhook_id: str, changes: Mapping[str, object]) -> None:
+        """The verb is undocumented: PATCH, else PUT."""
         try:
-            await self._call(ENABLE_WEBHOOK, {"id": webhook_id}, body={"isActive": True})
+            await self._call(CHANGE_WEBHOOK, {"id": webhook_id}, body=changes)
         except Rejected as refusal:
             if refusal.status != 405:
                 raise
-            await self._call(ENABLE_WEBHOOK_BY_PUT, {"id": webhook_id}, body={"isActive": True})
+            await self._call(CHANGE_WEBHOOK_BY_PUT, {"id": webhook_id}, body=changes)
 
     async def delete_webhook(self, webhook_id: str) -> None:
         """Removes a subscription."""
         await self._call(DELETE_WEBHOOK, {"id": webhook_id})
+
+    async def test_webhook(self, webhook_id: str, event: str) -> Tested:
+        """Has a test delivery of an event sent to a subscription at once, and tells what came of it."""
+        return (await self._call(TEST_WEBHOOK, {"id": webhook_id}, body={"event_type": event})).decoded(
+            _TESTED
+        )
 
     async def replay_webhook(self, webhook_id: str, since: str) -> int:
         """Queues up to 100 failed deliveries since then again and tells how many: call until it is 0."""
