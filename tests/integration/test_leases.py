@@ -221,7 +221,7 @@ async def test_a_take_over_waits_for_what_was_checked_and_a_renewal_does_not(
 async def test_a_holder_that_is_paused_in_the_middle_of_a_transaction_keeps_nobody_out(
     database: str, conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "IDLE", "200ms")
+    monkeypatch.setitem(connection.PATIENCE, "idle_in_transaction_session_timeout", "200ms")
     lease = await taken(conn, A, OVER)
 
     async def write_and_sleep(at: Tenant) -> None:

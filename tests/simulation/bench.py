@@ -60,6 +60,10 @@ class World(Protocol):
         """The log."""
 
     @property
+    def epochs(self) -> Sequence[tuple[int, int]]:
+        """Positions of the log, with the epoch of the lease under which a stage appended there."""
+
+    @property
     def views(self) -> Mapping[str, Sequence[Row]]:
         """The daemon's views."""
 

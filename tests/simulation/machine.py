@@ -6,7 +6,7 @@ connections and the network are the simulation's.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +23,9 @@ from daemon.ingest.http import Receiver
 from daemon.ingest.leads import LeadReceiver
 from daemon.processor import Tenant
 from daemon.service import Service
-from daemon.storage.appender import Appender
+from daemon.storage.appender import Appender, Leased
 from daemon.storage.leases import Lease
+from daemon.storage.log import Appended
 from daemon.tenancy import DRAIN, Holder, Terms
 from tests.simulation.loop import LIFE, VirtualLoop, forever
 from tests.simulation.network import Network
@@ -36,7 +37,8 @@ IDLE: Final = 15.0
 """Seconds after which a stage looks by itself; one, outside."""
 TERMS: Final = Terms(life=90.0, every=IDLE)
 """A lease is looked after as seldom; it outlasts a call all the same."""
-ME: Final = UUID(int=2)
+IDLE_IN_TRANSACTION: Final = 10.0
+"""Seconds after which PostgreSQL ends a session that stands still in the middle of a transaction."""
 
 
 class Drawer(MarkFile):
@@ -57,6 +59,20 @@ class Drawer(MarkFile):
         self.mark = mark
 
 
+class Noted(Leased):
+    """Notes under which epoch of the lease each event was appended."""
+
+    def __init__(self, whole: Appender, lease: Lease, epochs: list[tuple[int, int]]) -> None:
+        super().__init__(whole, lease)
+        self._epoch, self._epochs = lease.epoch, epochs
+
+    async def append(self, *asked: Any, **how: Any) -> list[Appended]:
+        """Append, and note it."""
+        done = await super().append(*asked, **how)
+        self._epochs += ((each.position, self._epoch) for each in done if each.position is not None)
+        return done
+
+
 class Machine:
     """Starts the daemon, ends it, and counts what it does: every statement and every request is a numbered operation."""
 
@@ -69,10 +85,16 @@ class Machine:
         mode: Mode,
         began: datetime,
         seed: int,
+        me: UUID,
+        lives: Iterator[int],
+        epochs: list[tuple[int, int]],
     ) -> None:
         self.settings = settings
         self.mode = mode
+        self.me = me
         self.life = 0
+        self.begun = 0
+        """How often the daemon was started here."""
         self.operations = 0
         self.crashes: dict[int, float] = {}
         """The numbers of the operations at which the power fails, and for how long."""
@@ -89,14 +111,16 @@ class Machine:
         self._database = database
         self._began = began
         self._chance = random.Random(seed)
+        self._lives = lives
+        self._epochs = epochs
         self._away_until = 0.0
+        self._paused_until = 0.0
         self._daemon: Daemon | None = None
         self._appender: Appender | None = None
         self._pool: Any = None
         self._heard: Callable[[str, str], None] | None = None
         self._stopping = False
         self._drawer = Drawer()
-        network.gate = self._at_the_network
 
     def clock(self) -> datetime:
         """The machine's own clock."""
@@ -115,7 +139,7 @@ class Machine:
     def start(self) -> None:
         """Begin a new life."""
         if self._pool is None:
-            self.life += 1
+            self.life, self.begun = next(self._lives), self.begun + 1
             self._loop.create_task(self._live(), context=self._loop.context_of(self.life))
 
     def crash(self, pause: float = AGAIN) -> None:
@@ -123,6 +147,15 @@ class Machine:
         if self._pool is not None:
             self.crashed += 1
             self._end_life(pause)
+
+    def pause(self, seconds: float) -> None:
+        """The process stands still, before whatever it does next; it does not know, and then goes on."""
+        self._paused_until = max(self._paused_until, self._loop.now + seconds)
+        self._loop.call_later(IDLE_IN_TRANSACTION, self._time_out, context=self._loop.context_of(0))
+
+    def _time_out(self) -> None:
+        if self._pool is not None and self._loop.now < self._paused_until:
+            self._pool.lose_transactions()
 
     async def stop(self) -> None:
         """Drain, as on SIGTERM, and stay down."""
@@ -150,7 +183,7 @@ class Machine:
             self._pool.terminate()
 
     def _down(self) -> None:
-        self._network.hang_up(HOST)
+        self._network.hang_up(HOST, self.life)
         if self._pool is not None:
             self._pool.terminate()
         if self._heard is not None:
@@ -192,13 +225,14 @@ class Machine:
 
         async def begin(lease: Lease) -> list[Service]:
             self.tenant = tenant.under(lease)
+            self.tenant.appender = Noted(appender, lease, self._epochs)
             services = await begun(self.tenant, session, limiters, self.address)
             for service in services:
                 service.every = max(service.every, IDLE)
             return services
 
         holder = Holder(
-            ME,
+            self.me,
             HOST,
             [tenant.name],
             tenant.connection,
@@ -227,13 +261,16 @@ class Machine:
             raise ConnectionRefusedError(operation)
         await self._pass()
 
-    async def _at_the_network(self, operation: str) -> None:
+    async def at_the_network(self, _: str) -> None:
+        """A request leaves, or its answer is here."""
         await self._pass()
 
     async def _pass(self) -> None:
         """One operation: perhaps the last of this life, mostly quick, sometimes not."""
         if LIFE.get() != self.life:
             await forever()
+        while self._loop.now < self._paused_until:  # noqa: ASYNC110 - time itself is waited for
+            await asyncio.sleep(self._paused_until - self._loop.now)
         self.operations += 1
         if self.operations in self.crashes:
             self.crash(self.crashes.pop(self.operations))

@@ -19,12 +19,14 @@ from daemon.domain.events import Half, RecordsUnlinked, reading_of
 from daemon.domain.streams import VITEC, derived_id, other
 from daemon.domain.windows import Window
 from daemon.incarnation import Keeper
+from daemon.ingest.subscriptions import SubscriptionKeeper
 from daemon.mappings import lens
 from daemon.mappings.lens import Lens
 from daemon.policies import linking, syncing
 from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage import log
+from daemon.storage.leases import Lease
 from daemon.vendors.propstreet.client import PropstreetClient
 from projections import fold, merge, outbox
 from projections.entity import Base, Entity, Pending, Shadow, Side
@@ -296,6 +298,24 @@ def limiter() -> AbstractContextManager[Any]:
     return _put(Window, "delay", lambda *_: 0.0)
 
 
+def fence() -> AbstractContextManager[Any]:
+    """Whoever had the tenant goes on with it, whoever has it now."""
+
+    async def check(_: Lease, __: Any) -> None:
+        return None
+
+    return _put(Lease, "check", check)
+
+
+def subscription_care() -> AbstractContextManager[Any]:
+    """Nobody looks after our webhook."""
+
+    async def tick(_: SubscriptionKeeper) -> bool:
+        return False
+
+    return _put(SubscriptionKeeper, "tick", tick)
+
+
 def kept_pushes() -> AbstractContextManager[Any]:
     """A push that arrives while a write is under way is only a reason to read."""
 
@@ -349,6 +369,8 @@ MUTANTS: Final[dict[str, Taken]] = {
         incarnation,
         mark_beside_the_database,
         limiter,
+        fence,
+        subscription_care,
         kept_pushes,
         inherited_since,
         match_rivals,

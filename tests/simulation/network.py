@@ -107,17 +107,17 @@ class Network:
         self._loop = loop
         self._chance = chance
         self._calls: dict[int, Call] = {}
-        self._hosts: dict[str, tuple[web.Application, int]] = {}
+        self._hosts: dict[str, list[tuple[web.Application, int]]] = {}
         self._here = loop.context_of(0)
 
     def listen(self, host: str, app: web.Application, life: int = 0) -> None:
-        """Answer at this host name, as a part of that life."""
+        """Answer at this host name, as a part of that life; of several the newest answers."""
         app.freeze()
-        self._hosts[host] = app, life
+        self._hosts.setdefault(host, []).append((app, life))
 
-    def hang_up(self, host: str) -> None:
-        """Nobody answers there any more."""
-        self._hosts.pop(host, None)
+    def hang_up(self, host: str, life: int) -> None:
+        """That life answers there no more."""
+        self._hosts[host] = [each for each in self._hosts.get(host, ()) if each[1] != life]
 
     def session(self, caller: str) -> Any:
         """What looks like an aiohttp session; `caller` is daemon, vitec or propstreet."""
@@ -127,7 +127,7 @@ class Network:
         """Carry a request there and its answer back; raises what aiohttp would."""
         if caller == "daemon" and self.gate is not None:
             await self.gate(f"send {request.method}")
-        if self._strikes(self.weather.refused) or request.url.host not in self._hosts:
+        if self._strikes(self.weather.refused) or not self._hosts.get(request.url.host or ""):
             await asyncio.sleep(self._delay())
             raise aiohttp.ConnectionTimeoutError
         answer: asyncio.Future[Answer] = self._loop.create_future()
@@ -187,7 +187,8 @@ class Network:
 
     async def _handled(self, request: "Request") -> Answer | None:
         """The answer of whoever listens there now; None when the connection broke."""
-        app, life = self._hosts.get(request.url.host or "", (None, 0))
+        there = self._hosts.get(request.url.host or "")
+        app, life = there[-1] if there else (None, 0)
         if app is None:
             return None
         task = self._loop.create_task(_answer(app, request, self.broken), context=self._loop.context_of(life))
@@ -195,7 +196,7 @@ class Network:
             return await task
         while not task.done():  # a life may end in the middle of it, and says nothing then
             await asyncio.wait([task], timeout=1.0)
-            if self._hosts.get(request.url.host or "", (None, 0))[1] != life:
+            if (app, life) not in self._hosts[request.url.host or ""]:
                 return None
         return task.result()
 

@@ -17,7 +17,7 @@ from typing import Final
 from daemon.domain.events import LEAD_RECEIVED
 from daemon.domain.streams import other
 from daemon.sandbox.agreement import SPEAKS
-from tests.simulation import logbook, pacing
+from tests.simulation import guards, logbook
 from tests.simulation.bench import SYNCED, Bench, Violation, World, named
 from tests.simulation.figures import Figures, counted
 from tests.simulation.lineage import Knows
@@ -507,5 +507,5 @@ ORACLES: Final[tuple[Callable[[Bench], Iterator[Violation]], ...]] = (
     respelled,
     restored,
     *logbook.ORACLES,
-    *pacing.ORACLES,
+    *guards.ORACLES,
 )

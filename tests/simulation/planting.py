@@ -30,6 +30,7 @@ class Plot:
         self.truth = Truth(self.vitec, self.propstreet, lambda: self.at)
         self.people = People(self.vitec, self.propstreet, self.truth)
         self.events: list[Event] = []
+        self.epochs: list[tuple[int, int]] = []
         self.views: dict[str, Sequence[Mapping[str, Any]]] = {}
         self._versions: defaultdict[str, int] = defaultdict(int)
         self._calls = 0

@@ -12,7 +12,9 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -35,6 +37,7 @@ from daemon.processor import Tenant, options_of
 from daemon.sandbox.steps import CATEGORIES, COMPANY_CATEGORIES
 from daemon.sandbox.twins.propstreet import PropstreetTwin
 from daemon.sandbox.twins.propstreet import Switches as PropstreetSwitches
+from daemon.sandbox.twins.propstreet.webhooks import EVENTS
 from daemon.sandbox.twins.server import Allowance, RateLimit, Window
 from daemon.sandbox.twins.vitec_connect import Switches as VitecSwitches
 from daemon.sandbox.twins.vitec_connect import VitecConnectTwin
@@ -46,7 +49,7 @@ from projections.entity import RECENT
 from projections.views import VIEWS
 from tests.simulation.bench import Violation
 from tests.simulation.figures import Figures
-from tests.simulation.loop import VirtualLoop
+from tests.simulation.loop import LIFE, VirtualLoop, forever
 from tests.simulation.machine import HOST, Machine
 from tests.simulation.network import Network, Weather
 from tests.simulation.oracles import examined
@@ -66,9 +69,11 @@ from tests.simulation.steps import (
     GoLive,
     Lead,
     OperatorRestores,
+    Pause,
     Story,
     ThirdParty,
     TokenExpired,
+    WebhookOff,
 )
 from tests.simulation.truth import Truth
 
@@ -154,14 +159,43 @@ class World:
             self.propstreet.gate.limits = Counted(loop, knobs.limits)
         self.network = Network(loop, random.Random(chance.getrandbits(64)))
         self.network.weather = Weather(quick=knobs.latency[1])
-        self.machine = Machine(
-            loop, self.network, database, self._settings(), knobs.mode, self.began, chance.getrandbits(64)
-        )
+        self.epochs: list[tuple[int, int]] = []
+        lives = count(1)
+        self.machines = [
+            Machine(
+                *(
+                    loop,
+                    self.network,
+                    database,
+                    self._settings(),
+                    knobs.mode,
+                    self.began,
+                    chance.getrandbits(64),
+                ),
+                me=UUID(int=n + 2),
+                lives=lives,
+                epochs=self.epochs,
+            )
+            for n in range(knobs.daemons)
+        ]
+        self.network.gate = self._at_the_network
         self.truth = Truth(self.vitec, self.propstreet, lambda: loop.now)
         self.people = People(self.vitec, self.propstreet, self.truth)
         self._backups: dict[BackupRestored, Any] = {}
         self.events: list[Event] = []
         self.views: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def machine(self) -> Machine:
+        """The one that has the tenant, or the first."""
+        return next((each for each in self.machines if each.up), self.machines[0])
+
+    async def _at_the_network(self, operation: str) -> None:
+        for machine in self.machines:
+            if machine.life == LIFE.get():
+                await machine.at_the_network(operation)
+                return
+        await forever()  # whoever asked is dead
 
     def _clock(self, vendor: str) -> Callable[[], datetime]:
         return lambda: self.began + timedelta(seconds=self.loop.now + self.skew[vendor])
@@ -198,7 +232,8 @@ class World:
         """Everything from the beginning to the verdict."""
         self._connect()
         self.people.move_in(self.story.population)
-        self.machine.start()
+        for machine in self.machines:
+            machine.start()
         for step in self.story.steps:
             if isinstance(step, BackupRestored):
                 self.loop.call_at(max(0.0, step.at - step.age), self._back_up, step)
@@ -219,7 +254,9 @@ class World:
         self.network.told = self.truth.called
         if self.story.knobs.webhooks:
             self.vitec.subscribe(f"http://{HOST}/webhooks/vitec/{TENANT}/{PATH_SECRET}")
-            self.machine.address = address = f"https://{HOST}{path_of(PROPSTREET, TENANT)}"
+            address = f"https://{HOST}{path_of(PROPSTREET, TENANT)}"
+            for machine in self.machines:
+                machine.address = address
             self.propstreet.add_webhook(address, secret=WEBHOOK_SECRET)
 
     async def do(self, step: AnyStep) -> None:
@@ -244,6 +281,8 @@ class World:
                 self.skew[vendor] += seconds
             case ThirdParty():
                 self.people.bridge(step)
+            case WebhookOff():
+                self._switch_off(step)
             case Lead():
                 self.loop.create_task(self._post(step))
 
@@ -253,16 +292,38 @@ class World:
                 self.machine.crash(step.pause)
             case Crash(operation=operation):
                 self.machine.crashes[self.machine.operations + (operation or 1)] = step.pause
+            case Pause(seconds=seconds):
+                self.machine.pause(seconds)
             case BackupRestored():
                 self._restore_backup(step)
             case DatabaseAway(seconds=seconds):
-                self.machine.lose_database(seconds)
+                for machine in self.machines:
+                    machine.lose_database(seconds)
             case ConnectionLost():
-                self.machine.lose_connections()
+                for machine in self.machines:
+                    machine.lose_connections()
             case GoLive():
                 await self._go_live()
             case OperatorRestores():
                 await self._restore()
+
+    def _switch_off(self, step: WebhookOff) -> None:
+        hooks = self.propstreet.webhooks
+        for hook in list(hooks.all.values()):
+            match step.how:
+                case "disabled":
+                    hooks.disable(hook)
+                case "removed":
+                    hooks.remove(hook)
+                case "fewer":
+                    hook.events = hook.events[:3]
+
+    def _is_told(self) -> bool:
+        """Whether Propstreet would tell us of everything."""
+        hooks = self.propstreet.webhooks.all.values()
+        return not self.story.knobs.webhooks or any(
+            hook.active and {*EVENTS} <= {*hook.events} for hook in hooks
+        )
 
     def _faults(self, step: Faults) -> None:
         faults = (self.vitec if step.vendor == "vitec" else self.propstreet).faults
@@ -284,16 +345,18 @@ class World:
             self.loop.call_later(step.seconds, setattr, delivery, name, usual)
 
     async def _go_live(self) -> None:
-        await self.machine.stop()
-        self.machine.mode = "live"
-        self.machine.start()
+        for machine in self.machines:
+            await machine.stop()
+            machine.mode = "live"
+            machine.start()
 
     def _back_up(self, step: BackupRestored) -> None:
         self._backups[step] = self.database.copy()
 
     def _restore_backup(self, step: BackupRestored) -> None:
         """What was known is forgotten, and everybody else remembers."""
-        self.machine.crash(step.pause)
+        for machine in self.machines:
+            machine.crash(step.pause)
         self.database.become(self._backups.pop(step))
 
     async def _restore(self) -> None:
@@ -327,7 +390,8 @@ class World:
 
     async def _calm_down(self) -> None:
         """Nothing goes wrong any more, and everybody goes home."""
-        self.machine.crashes.clear()
+        for machine in self.machines:
+            machine.crashes.clear()
         self.network.weather = Weather(quick=self.story.knobs.latency[1])
         for twin in (self.vitec, self.propstreet):
             twin.faults.clear()
@@ -357,8 +421,10 @@ class World:
         """What is under way, or waits for something that will come by itself."""
         if not self.machine.up:
             return "the daemon is down"
-        if self.machine.resting:
-            return f"resting: {', '.join(self.machine.resting)}"
+        if resting := [name for machine in self.machines for name in machine.resting]:
+            return f"resting: {', '.join(resting)}"
+        if not self._is_told():
+            return "our webhook at Propstreet is not as it should be"
         async with self._pool.acquire() as conn:
             head = await log.head(conn, TENANT)
             places = (await views.position(conn, TENANT), await working.checkpoint(conn, TENANT, "react"))
@@ -380,9 +446,11 @@ class World:
         findings, figures = examined(self)
         if going_on:
             findings.insert(0, Violation("quiet", "the world", f"after {PATIENCE:.0f} s: {going_on}"))
-        findings += [Violation("running", "the daemon", text) for text in self.machine.failed]
+        findings += [
+            Violation("running", "the daemon", text) for each in self.machines for text in each.failed
+        ]
         findings += await self._refolded(conn, len(events))
-        figures.lives = self.machine.life
+        figures.lives = sum(machine.begun for machine in self.machines)
         return Result(self.story.seed, digest_of(events), figures, findings, self.loop.now)
 
     async def _refolded(self, conn: Any, head: int) -> list[Violation]:

@@ -282,6 +282,11 @@ class Connection:
             self._session = None
             self._end(committed=False)
 
+    @property
+    def inside(self) -> bool:
+        """A transaction is under way."""
+        return self._inside
+
     def leave_alone(self) -> bool:
         """Whether it may be used by somebody else: it lives, and nothing is under way. Else it is lost."""
         if self._inside:
@@ -342,6 +347,11 @@ class Pool:
         self._idle.clear()
         while self._all:
             self._drop(next(iter(self._all)))
+
+    def lose_transactions(self) -> None:
+        """Break every connection that is in the middle of a transaction, as PostgreSQL does when nobody goes on."""
+        for connection in [each for each in self._all if each.inside]:
+            connection.lose()
 
     async def take(self) -> Connection:
         """A connection that is alive."""

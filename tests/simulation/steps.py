@@ -26,7 +26,7 @@ class Knobs(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `vitec` and `propstreet` turn switches of the twins, `sync` are lines of [tenants.sync]. Skews are seconds that a
     vendor's clock is ahead. `latency` are the shortest and the longest way of a call, `poll` is the interval, `think`
     the mean time between what people do, in seconds. `webhooks` False: neither vendor tells of anything. `limits` are the
-    calls in a second, a minute and an hour that both vendors count exactly; None lifts them.
+    calls in a second, a minute and an hour that both vendors count exactly; None lifts them. `daemons` share the tenant.
     """
 
     theme: str = ""
@@ -42,6 +42,7 @@ class Knobs(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mode: Literal["live", "observe"] = "live"
     webhooks: bool = True
     limits: tuple[int, int, int] | None = None
+    daemons: int = 1
 
 
 class Being(Struct, frozen=True, omit_defaults=True):
@@ -198,11 +199,23 @@ class ThirdParty(Step, frozen=True):
     after: float = 1.0
 
 
+class WebhookOff(Step, frozen=True):
+    """Somebody at Propstreet switches our webhook off, removes it, or takes events away."""
+
+    how: Literal["disabled", "removed", "fewer"]
+
+
 class Crash(Step, frozen=True):
     """The daemon dies, at once or before its n-th operation from now, and starts again after a pause."""
 
     operation: int | None = None
     pause: float = 1.0
+
+
+class Pause(Step, frozen=True):
+    """The daemon stands still for some seconds, as a virtual machine does that is moved; it does not know."""
+
+    seconds: float
 
 
 class DatabaseAway(Step, frozen=True):
@@ -235,12 +248,12 @@ ByPeople = (
 )
 """What `People.do` carries out at the twins; the rest is done by whoever runs the world."""
 
-ByVendors = Faults | Deliveries | TokenExpired | ClockJump | ThirdParty
-ByMachine = Crash | DatabaseAway | ConnectionLost | BackupRestored | OperatorRestores | GoLive
+ByVendors = Faults | Deliveries | TokenExpired | ClockJump | ThirdParty | WebhookOff
+ByMachine = Crash | Pause | DatabaseAway | ConnectionLost | BackupRestored | OperatorRestores | GoLive
 AnyStep = ByPeople | Lead | ByVendors | ByMachine
 FAULTS: Final = (
-    *(Faults, Deliveries, TokenExpired, ClockJump, ThirdParty),
-    *(Crash, DatabaseAway, ConnectionLost, BackupRestored),
+    *(Faults, Deliveries, TokenExpired, ClockJump, ThirdParty, WebhookOff),
+    *(Crash, Pause, DatabaseAway, ConnectionLost, BackupRestored),
 )
 """What a run without faults has none of."""
 

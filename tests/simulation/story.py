@@ -6,7 +6,7 @@ vendors within moments, go back to what was there, type what is on its way, and 
 
 import random
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import structs
 
@@ -28,10 +28,12 @@ from tests.simulation.steps import (
     Knobs,
     Lead,
     OperatorRestores,
+    Pause,
     Story,
     ThirdParty,
     TokenExpired,
     Vendor,
+    WebhookOff,
     read,
     said,
     words,
@@ -59,6 +61,7 @@ CALLS_FAIL: Final = (
 """How a call fails: as the twins' own faults have it, or on its way."""
 
 WITH_ESTATES: Final = frozenset(("prospects", "leads", "removals", "crashes"))
+HOWS: Final[tuple[Literal["disabled", "removed", "fewer"], ...]] = ("disabled", "removed", "fewer")
 QUIET: Final = 0.25
 """The share of stories in which nothing breaks."""
 
@@ -74,7 +77,8 @@ def tell(seed: int, theme: str | None = None) -> Story:
     limits = random.Random(f"limits of {seed}").choices((None, (20, 600, 10_800), (4, 90, 3600)), (6, 2, 2))[
         0
     ]
-    knobs = structs.replace(knobs, limits=limits)
+    crew = random.Random(f"daemons of {seed}")
+    knobs = structs.replace(knobs, limits=limits, daemons=2 if crew.random() < 0.2 else 1)
     population = tuple(_population(chance, theme))
     scenes = Scenes(chance, population, knobs)
     steps = list(_people(chance, scenes, theme, knobs))
@@ -90,6 +94,12 @@ def tell(seed: int, theme: str | None = None) -> Story:
     if not quiet and random.Random(f"what {seed} forgets").random() < 0.05:
         last = max(step.at for step in steps)
         steps += (structs.replace(step, at=round(last + 10 + step.at, 3)) for step in scenes.forgotten())
+    off = random.Random(f"webhooks of {seed}")
+    if not quiet and off.random() < 0.15:
+        last = max(step.at for step in steps)
+        steps.append(WebhookOff(off.choice(HOWS), at=round(off.uniform(0, last), 3)))
+    if knobs.daemons > 1 and not quiet:
+        steps += _handovers(crew, max(step.at for step in steps))
     return Story(seed, knobs, population, tuple(sorted(steps, key=lambda step: step.at)))
 
 
@@ -236,6 +246,16 @@ def _faults(chance: random.Random, theme: str, last: float) -> Iterator[AnyStep]
         kinds += ["crash", "crash", "crash", "database", "backup"]
     for _ in range(chance.randint(1, 6 if theme == "crashes" else 4)):
         yield _fault(chance, chance.choice(kinds), round(chance.uniform(0, last + 5), 3))
+
+
+def _handovers(chance: random.Random, last: float) -> Iterator[Crash | Pause]:
+    """The daemon that has the tenant stands still, mostly until the other has it; or dies, and stays down for longer."""
+    for _ in range(chance.randint(1, 3)):
+        at = round(chance.uniform(5, last), 3)
+        if chance.random() < 0.7:
+            yield Pause(round(chance.choice((chance.uniform(5, 80), chance.uniform(90, 250))), 1), at=at)
+        else:
+            yield Crash(chance.choice((None, chance.randint(1, 60))), round(chance.uniform(1, 200), 1), at=at)
 
 
 def _fault(chance: random.Random, kind: str, at: float) -> AnyStep:

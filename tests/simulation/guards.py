@@ -1,4 +1,4 @@
-"""Whether the vendors' windows held: what both of them took, counted by true time, and nothing else believed."""
+"""What holds besides the merge: the vendors' windows, and that only who has the tenant writes."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -12,7 +12,10 @@ GIVEN_UP: Final = 30.0
 
 
 def crowded(bench: Bench) -> Iterator[Violation]:
-    """More calls within a window than the vendor allows. What a restored backup forgot was not known to be spent."""
+    """More calls within a window than the vendor allows, by true time and by what the vendors took.
+
+    What a restored backup forgot was not known to be spent.
+    """
     limits = bench.story.knobs.limits
     calls = [
         c for c in bench.truth.calls.values() if c.processed is not None and not c.path.startswith("/openid")
@@ -32,4 +35,14 @@ def crowded(bench: Bench) -> Iterator[Violation]:
                     break
 
 
-ORACLES: Final = (crowded,)
+def fenced(bench: Bench) -> Iterator[Violation]:
+    """Appended under a lease that was another's by then."""
+    newest = 0
+    for position, epoch in sorted(bench.world.epochs):
+        if epoch < newest:
+            told = f"appended under epoch {epoch}, after epoch {newest} had begun to write"
+            yield Violation("fence", "the log", told, (position,))
+        newest = max(newest, epoch)
+
+
+ORACLES: Final = (crowded, fenced)
