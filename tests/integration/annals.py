@@ -27,6 +27,7 @@ from daemon.domain.events import (
     Event,
     NewEvent,
     Reading,
+    ReconcileFinished,
     encode,
 )
 from daemon.domain.settings import PropstreetSettings, Secret, SyncSettings, TenantSettings, VitecSettings
@@ -34,6 +35,7 @@ from daemon.domain.streams import (
     CATEGORIES,
     LEAD,
     PROPSTREET,
+    RECONCILED,
     VENDORS,
     VITEC,
     batch_id,
@@ -484,6 +486,15 @@ def restored(annals: Annals, place: Place) -> None:
         for vendor in VENDORS:
             if annals.chance.random() < 0.8:
                 annals.fetch(vendor)
+        audited(annals)
+
+
+def audited(annals: Annals) -> None:
+    """An audit has compared everything."""
+    result = ReconcileFinished(annals.now, 9, 2, {"drift": {"contact": 1}}, due=1)
+    event_id = derived_id(TENANT, RECONCILED, str(annals.now))
+    kind = type(result).__name__
+    annals.append([NewEvent(event_id, RECONCILED, kind, "toveis", annals.now, encode(result), event_id)])
 
 
 def answered(annals: Annals, place: Place) -> None:
