@@ -11,11 +11,13 @@ import msgspec
 
 from daemon.domain.errors import WrongExpectedVersion
 from daemon.domain.events import (
+    FIRST_SYNC,
     LOG_RESTORED,
     BatchHeld,
     BatchReleased,
     EntityHeld,
     Event,
+    FirstSyncReleased,
     RecordsLinked,
     RecordsMerged,
     RecordsUnlinked,
@@ -28,20 +30,19 @@ from daemon.domain.streams import (
     VITEC,
     entity_stream,
     parse_record_stream,
-    record_stream,
 )
 from daemon.mappings import LENSES
 from daemon.policies import brakes
 from daemon.policies.brakes import OSCILLATION, Brakes
 from daemon.policies.deciding import decide
-from daemon.policies.linking import JOINING, abroad, far_keys
-from daemon.policies.merging import heir_of, passed_on
+from daemon.policies.linking import JOINING
 from daemon.policies.plan import Context, Plan, expected, synced
 from daemon.processor import Polite, Tenant
 from daemon.storage import brakes as stored
-from daemon.storage import log, views, working
+from daemon.storage import log, surroundings, views, working
 from daemon.storage.brakes import Removal
 from daemon.storage.connection import Connection, snapshot
+from daemon.storage.surroundings import Around
 from daemon.storage.working import Cursor, source_of
 from projections.entities import part_key
 from projections.entity import Entity
@@ -59,6 +60,10 @@ MOVING = frozenset(kind.__name__ for kind in (RecordsLinked, RecordsMerged, Reco
 PROBED = tuple({lens.category for lens in LENSES if lens.probed})
 
 
+Refused = frozenset[tuple[str, str, str]]
+"""(target, category, field) of what a vendor was seen to ignore."""
+
+
 class Poll(msgspec.Struct, frozen=True):
     """A poll that was complete: when, the log's head when it was sent, and that of the one before it."""
 
@@ -68,9 +73,13 @@ class Poll(msgspec.Struct, frozen=True):
 
 
 class Braking(msgspec.Struct, frozen=True):
-    """The removals that nothing followed from yet, what the brakes hold, and what is decided of them now."""
+    """The removals that nothing followed from yet, what the brakes hold, and what is decided of them now.
+
+    `first_syncs` are the categories of which an operator let go what only the first polls saw, each with the event.
+    """
 
     removals: list[Removal]
+    first_syncs: dict[str, int]
     brakes: Brakes
     decided: list[BatchHeld | BatchReleased]
 
@@ -83,6 +92,7 @@ class Reactor(Polite):
         self._incarnation: UUID | None = None
         self._looked: dict[str, datetime | None] = {}
         self._started = False
+        self._swept = 0
         self._ready: set[str] = set()
         self._polls: dict[str, tuple[Poll, int]] = {}
         self._polled: dict[str, Poll] = {}
@@ -95,6 +105,7 @@ class Reactor(Polite):
             incarnation = await log.incarnation(conn, self.tenant)
             while await views.position(conn, self.tenant) < incarnation.since:  # noqa: ASYNC110 - another stage's
                 await asyncio.sleep(0.02)
+            self._swept = await working.checkpoint(conn, self.tenant, working.BACKFILL)
         self._incarnation = incarnation.mark
 
     async def tick(self) -> bool:
@@ -117,14 +128,15 @@ class Reactor(Polite):
             woken = {name for one in touched for name in self._waiting.get(one, ())}
             for name in (
                 *await self._settled_by_polls(conn, cursors),
-                *await self._become_ready(conn),
+                *await self._become_ready(conn, braking.first_syncs),
+                *await self._let_go(conn, events),
                 *await self._freed(conn, events, braking, polled=polled),
             ):
                 self._backlog[name] = None
             swept = list(islice(self._backlog, SWEEP))
             shaken = {e.stream.partition(":")[2] for e in events if e.type in SHAKING}
             names = {*touched, *woken, *swept}
-            plans = await self._decide(conn, names, shaken, cursors, braking.brakes)
+            plans = await self._decide(conn, names, shaken, cursors, braking)
         for decision in braking.decided:
             await self.brake(decision)
         for name in touched:
@@ -144,7 +156,16 @@ class Reactor(Polite):
         if events:
             async with self.at.connection() as conn:
                 await working.move_checkpoint(conn, self.tenant, self.name, events[-1].position)
+        await self._note_backfill(braking.first_syncs, events[-1].position if events else after)
         return len(events) == PAGE or bool(self._backlog)
+
+    async def _note_backfill(self, first_syncs: dict[str, int], upto: int) -> None:
+        """Whoever follows a backfill is told when each entity of it was looked at once."""
+        newest = max(first_syncs.values(), default=0)
+        if self._swept < newest <= upto and not self._backlog and first_syncs.keys() <= self._ready:
+            async with self.at.connection() as conn:
+                await working.move_checkpoint(conn, self.tenant, working.BACKFILL, newest)
+            self._swept = newest
 
     def _awaits_catalogue(self) -> bool:
         """Which categories may be written is not known yet; a product without contacts has none to tell of."""
@@ -191,6 +212,7 @@ class Reactor(Polite):
         categories = synced(self.at.settings.sync)
         # what is not synced any more stays as it is: none of it has come back
         batches = [row for row in await stored.batches(conn, self.tenant) if row.category in categories]
+        first_syncs = {row.category: row.held for row in batches if row.kind == FIRST_SYNC}
         removals = await stored.removals(conn, self.tenant, categories)
         before, brake = brakes.standing(batches), self.at.settings.sync.delete_brake
         gone = Counter(
@@ -204,7 +226,7 @@ class Reactor(Polite):
             few = kind in before.waiting or count + asked.get(kind, 0) <= brake.count
             linked = 0 if few else await stored.linked_count(conn, self.tenant, kind[1:])
             vanished[kind] = brakes.Vanished(count, asked.get(kind, 0), linked)
-        return Braking(removals, *brakes.weigh(self.tenant, batches, vanished, brake))
+        return Braking(removals, first_syncs, *brakes.weigh(self.tenant, batches, vanished, brake))
 
     async def _freed(
         self, conn: Connection, events: Iterable[Event], braking: Braking, *, polled: bool
@@ -235,31 +257,41 @@ class Reactor(Polite):
             names |= set(await stored.entities_of_batches(conn, self.tenant, freed))
         return names
 
-    async def _become_ready(self, conn: Connection) -> set[str]:
+    async def _let_go(self, conn: Connection, events: Iterable[Event]) -> list[str]:
+        """What only the first polls saw of a category that an operator has just released, the oldest first."""
+        names: list[str] = []
+        for event in events:
+            if event.type == FirstSyncReleased.__name__:
+                released = decision_of(event)
+                assert isinstance(released, FirstSyncReleased)
+                names += await views.dormant(conn, self.tenant, released.category)
+        return names
+
+    async def _become_ready(self, conn: Connection, first_syncs: Iterable[str]) -> list[str]:
         """Unlinked entities of a category whose first polls are complete, and folded: now they may be introduced."""
-        names: set[str] = set()
+        names: list[str] = []
         for category in CATEGORIES:
             if category in self._ready or not all(source_of(v, category) in self._polled for v in VENDORS):
                 continue
             self._ready.add(category)
-            released = self.at.settings.sync.first_sync == "now"
-            names |= set(await views.unlinked(conn, self.tenant, category, dormant=released))
+            names += await views.unlinked(conn, self.tenant, category)
+            if self.at.settings.sync.first_sync == "now" or category in first_syncs:
+                names += await views.dormant(conn, self.tenant, category)
         return names
 
     async def _decide(
-        self, conn: Connection, names: set[str], shaken: set[str], cursors: dict[str, Cursor], held: Brakes
+        self, conn: Connection, names: set[str], shaken: set[str], cursors: dict[str, Cursor], held: Braking
     ) -> list[tuple[str, Plan]]:
         entities = await views.entities(conn, self.tenant, names)
         entities += await self._joining(conn, entities, shaken)
-        since = await self._read_since(conn, entities, cursors)
-        kin = await self._kin(conn, entities)
+        since = await surroundings.read_since(conn, self.tenant, entities, cursors)
+        stands = await surroundings.around(conn, self.tenant, self.at.options, entities)
         probed = any(entity.category in PROBED for entity in entities)
         refused = await views.refused_fields(conn, self.tenant, PROBED) if probed else frozenset()
-        plans = []
-        for entity in sorted(entities, key=lambda e: e.position):
-            context = await self._context(conn, entity, since[entity.id], kin[entity.id], refused, held)
-            plans.append((entity.id, decide(entity, context)))
-        return plans
+        return [
+            (e.id, decide(e, self._context(e, since[e.id], stands[e.id], refused, held)))
+            for e in sorted(entities, key=lambda e: e.position)
+        ]
 
     async def _joining(self, conn: Connection, entities: Sequence[Entity], shaken: set[str]) -> list[Entity]:
         """The unlinked entities that waited for one of these to be linked; all that join one that was merged away,
@@ -284,33 +316,8 @@ class Reactor(Polite):
         found -= {entity.id for entity in entities}
         return await views.entities(conn, self.tenant, found) if found else []
 
-    async def _kin(self, conn: Connection, entities: Sequence[Entity]) -> dict[str, dict[str, Entity]]:
-        """Per entity the entities that it joins, by the category that its own record names."""
-        asked = {
-            (entity.id, part, (category, vendor, record))
-            for entity in entities
-            for vendor, side in entity.sides.items()
-            for part, record in side.parts.items()
-            for category in (("contact", "company") if (vendor, part) == (VITEC, "contact") else (part,))
-        }
-        kin: dict[str, dict[str, Entity]] = {entity.id: {} for entity in entities}
-        if not asked:
-            return kin
-        owners = await views.owners(conn, self.tenant, {record for _, _, record in asked})
-        known = {e.id: e for e in await views.entities(conn, self.tenant, set(owners.values()))}
-        for name, part, record in sorted(asked, key=lambda row: (row[2][1] != VITEC, row)):
-            if record in owners and owners[record] in known:
-                kin[name].setdefault(part, known[owners[record]])
-        return kin
-
-    async def _context(
-        self,
-        conn: Connection,
-        entity: Entity,
-        since: dict[str, int],
-        kin: dict[str, Entity],
-        refused: frozenset[tuple[str, str, str]],
-        held: Brakes,
+    def _context(
+        self, entity: Entity, since: dict[str, int], stands: Around, refused: Refused, held: Braking
     ) -> Context:
         assert self._incarnation is not None
         return Context(
@@ -320,59 +327,14 @@ class Reactor(Polite):
             incarnation=self._incarnation,
             read_since=since,
             ready=entity.category in self._ready,
-            candidates=tuple(await self._candidates(conn, entity, kin)),
-            kin=kin,
+            candidates=stands.candidates,
+            kin=stands.kin,
             refused=refused,
-            heir=await self._heir(conn, entity, kin),
+            heir=stands.heir,
             polled={v: self._polled.get(source_of(v, entity.category), Poll()).before for v in entity.sides},
-            brakes=held,
+            brakes=held.brakes,
+            released=frozenset(held.first_syncs),
         )
-
-    async def _heir(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> Entity | None:
-        """Who has the place of a record that was merged away, also where that one was merged away itself."""
-        heir, record, seen = None, heir_of(entity, kin), {entity.id}
-        while record is not None:
-            heir = await views.entity_of_record(conn, self.tenant, record[0], VITEC, record[1])
-            if heir is None or heir.id in seen:
-                break
-            seen.add(heir.id)
-            record = passed_on(heir)
-        return heir
-
-    async def _candidates(self, conn: Connection, entity: Entity, kin: dict[str, Entity]) -> list[Entity]:
-        if len(entity.sides) != 1:
-            return []
-        parts = abroad(entity, kin) if entity.category in JOINING else None
-        keys = far_keys(entity, self.at.options, parts)
-        if not keys:
-            return []
-        return await views.with_keys(conn, self.tenant, entity.category, keys)
-
-    async def _read_since(
-        self, conn: Connection, entities: list[Entity], cursors: dict[str, Cursor]
-    ) -> dict[str, dict[str, int]]:
-        """Per entity and vendor: the log's head when the newest read of the record, or of all records, was sent."""
-        streams = [
-            record_stream(e.category, vendor, side.record)
-            for e in entities
-            if len(e.sides) == 2
-            for vendor, side in e.sides.items()
-        ]
-        known = await working.reads(conn, self.tenant, streams)
-        since: dict[str, dict[str, int]] = {}
-        for e in entities:
-            since[e.id] = {}
-            for vendor in VENDORS:
-                side = e.sides.get(vendor)
-                read = known.get(record_stream(e.category, vendor, side.record)) if side else None
-                cursor = cursors.get(source_of(vendor, e.category))
-                polled = cursor.complete if cursor is not None and cursor.complete is not None else -1
-                if (vendor, e.category) in working.READ_ONE_BY_ONE:
-                    polled = -1
-                if read is not None and not read.settled():
-                    polled = -1
-                since[e.id][vendor] = max(polled, read.started if read is not None else -1)
-        return since
 
     async def _append(self, plan: Plan) -> None:
         """Append a decision, unless something that it rests on has moved: then newer events bring it here again."""

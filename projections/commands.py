@@ -38,7 +38,8 @@ OPEN: frozenset[State] = frozenset(("pending", "flying", "unknown"))
 class CommandRow(msgspec.Struct, frozen=True):
     """One command. `fields` names what it writes; the values stand in the log. `due_at` is None for at once.
 
-    `unconfirmed` are the fields that read back as something else than what was written.
+    `unconfirmed` are the fields that read back as something else than what was written. `backfill`: it goes behind
+    whatever comes of an edit.
     """
 
     tenant: str
@@ -56,6 +57,7 @@ class CommandRow(msgspec.Struct, frozen=True):
     reason: str | None = None
     detail: str | None = None
     unconfirmed: tuple[str, ...] = ()
+    backfill: bool = False
 
 
 TYPES = frozenset(
@@ -92,6 +94,7 @@ def evolve(tenant: str, rows: dict[str, CommandRow], event: Event) -> str | None
                 "pending",
                 event.position,
                 event.position,
+                backfill=d.backfill,
             )
             return d.command
         case CommandHeld() as d:

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "unlink": "identity",
     "conflicts": "conflicting",
     "restore": "conflicting",
+    "backfill": "backfilling",
     "replay": "replaying",
     "verify": "replaying",
 }

@@ -52,6 +52,24 @@ SERIAL: Final = LOOKED_FOR | {"note"}
 """Categories whose creates go one at a time: a note is told from another of the same text by what was not there before."""
 
 
+BACKFILL_AT_ONCE: Final = 12
+"""So many of them may come of a backfill: the other places are kept for what comes of edits."""
+CALLS: Final = 4
+"""What one command of a backfill may take. It starts when the vendor has room for all of it at the lowest priority, and
+is then carried through as any other: nobody waits for a window between a look and a write, or holds up a create."""
+IN_LINE: Final = 2
+"""So many creates of a backfill are started at a target: one under way, and the next."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What is under way for one entity."""
+
+    task: asyncio.Task[None]
+    target: str
+    serial: bool
+    backfill: bool
+
+
 class Deliverer(Processor):
     """Sends one tenant's commands: one at a time per entity, creates one at a time per target."""
 
@@ -60,7 +78,7 @@ class Deliverer(Processor):
         self._targets = targets
         self._creating = {name: asyncio.Lock() for name in targets}
         self._probing = asyncio.Lock()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._jobs: dict[str, Job] = {}
         self._seen: dict[str, int] = {}
         self._barriers: dict[str, int] = {}
         self._closed: dict[str, datetime] = {}
@@ -92,16 +110,29 @@ class Deliverer(Processor):
             early = await self._too_early(conn, creates)
         self._forget_all_but({command.command for command in due})
         early |= {c.command for c in due if (rest := self._rest_of(c)) is not None and rest > now}
-        for command in due:
-            if command.command in early:
-                continue
-            if len(self._tasks) >= AT_ONCE:
+        for command in sorted(due, key=lambda command: command.backfill):
+            if len(self._jobs) >= AT_ONCE:
                 break
-            if command.entity not in self._tasks and self._seen.get(command.command) != command.position:
-                task = asyncio.create_task(self._deliver(command), name=f"deliver {command.command}")
-                self._tasks[command.entity] = task
-                task.add_done_callback(partial(self._done, command.entity))
+            if command.command in early or self._seen.get(command.command) == command.position:
+                continue
+            if command.entity not in self._jobs and (not command.backfill or self._has_room(command)):
+                self._start(command)
         return False
+
+    def _start(self, command: CommandRow) -> None:
+        task = asyncio.create_task(self._deliver(command), name=f"deliver {command.command}")
+        self._jobs[command.entity] = Job(task, command.target, _is_serial(command), command.backfill)
+        task.add_done_callback(partial(self._done, command.entity))
+
+    def _has_room(self, command: CommandRow) -> bool:
+        """Whether a command of a backfill may start: it takes no place, no window and no turn from what edits make due."""
+        behind = [job for job in self._jobs.values() if job.backfill]
+        if len(behind) >= BACKFILL_AT_ONCE:
+            return False
+        there = [job for job in behind if job.target == command.target]
+        if _is_serial(command) and sum(job.serial for job in there) >= IN_LINE:
+            return False
+        return self._targets[command.target].has_room(CALLS * (len(there) + 1))
 
     def _forget_all_but(self, due: set[str]) -> None:
         """What was noted of commands that are no longer due is of no use."""
@@ -128,7 +159,7 @@ class Deliverer(Processor):
         return unseen | undecided
 
     def _done(self, entity: str, _: asyncio.Task[None]) -> None:
-        self._tasks.pop(entity, None)
+        self._jobs.pop(entity, None)
         self.wake.set()
 
     def rouse(self) -> None:
@@ -138,7 +169,7 @@ class Deliverer(Processor):
 
     async def finish(self) -> None:
         """Let what is under way come to its outcome."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*(job.task for job in self._jobs.values()), return_exceptions=True)
 
     async def _deliver(self, command: CommandRow) -> None:
         target = self._targets[command.target]
@@ -146,7 +177,7 @@ class Deliverer(Processor):
             if self._is_probe(command):
                 async with self._probing:
                     await self._probe(command, target)
-            elif command.record is None and command.category in SERIAL:
+            elif _is_serial(command):
                 async with self._creating[command.target]:
                     await self._send(command, target)
             else:
@@ -357,6 +388,10 @@ class Deliverer(Processor):
                 return
             except DatabaseUnreachable:
                 await asyncio.sleep(0.5)
+
+
+def _is_serial(command: CommandRow) -> bool:
+    return command.record is None and command.category in SERIAL
 
 
 def _own(entity: Entity) -> dict[str, int]:

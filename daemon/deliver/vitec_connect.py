@@ -42,6 +42,7 @@ from daemon.policies.syncing import replaceable
 from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
 from daemon.storage.appender import Item
+from daemon.vendors.limiter import Priority
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import relations_of
 from projections.entities import keys_of
@@ -64,6 +65,10 @@ class VitecConnectTarget:
     def __init__(self, client: VitecConnectClient) -> None:
         self._client = client
         self._asked = -1.0
+
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
 
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Read the record right before the write; anything new in it goes to the log first, and is decided on."""

@@ -1,8 +1,10 @@
 """Fetches: records that a hint, an overlap or an unknown outcome says must be read again."""
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from copy import copy
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 from daemon.domain.errors import NotFound, UntranslatablePayload
 from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Reading
@@ -21,6 +23,7 @@ from daemon.storage import brakes, log, views
 from daemon.storage.appender import Item
 from daemon.storage.log import Read
 from daemon.storage.views import Need
+from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import Kind, VitecConnectClient
 from daemon.vendors.vitec_connect.joined import notes_of, relations_of
@@ -69,16 +72,28 @@ class Fetcher(Processor):
         ]
         again = [need for need in due if need.missing][:FEW]
         due = [need for need in due if not need.missing] + again
-        if due:
-            await self.fetch(due)
+        first = [need for need in due if not need.backfill]
+        if first:
+            await self.fetch(first)
+        elif due and self.has_room(AT_ONCE):
+            await self.behind().fetch(due[:AT_ONCE])
+            return len(due) > AT_ONCE
         return False
+
+    @abstractmethod
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+
+    @abstractmethod
+    def behind(self) -> Self:
+        """The same fetcher, for what goes behind everything else."""
 
     def _stream(self, need: Need) -> str:
         return record_stream(need.category, self.vendor, need.external_id)
 
+    @abstractmethod
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read these records and append what was found."""
-        raise NotImplementedError
 
     async def each(self, needs: Iterable[Need], read: Callable[[Need], Awaitable[None]]) -> None:
         """Read each; one that cannot be read rests, and the others go on."""
@@ -140,6 +155,16 @@ class PropstreetFetcher(Fetcher):
         super().__init__(tenant, PROPSTREET)
         self._client = client
 
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
+
+    def behind(self) -> Self:
+        """The same fetcher, for what goes behind everything else."""
+        other = copy(self)
+        other._client = self._client.at(Priority.BACKFILL)
+        return other
+
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each record; a 404 is its removal."""
         await self.each(needs, self._fetch)
@@ -179,6 +204,16 @@ class VitecConnectFetcher(Fetcher):
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, VITEC)
         self._client = client
+
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
+
+    def behind(self) -> Self:
+        """The same fetcher, for what goes behind everything else."""
+        other = copy(self)
+        other._client = self._client.at(Priority.BACKFILL)
+        return other
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read by category, as many in a call as Vitec allows."""

@@ -6,8 +6,9 @@ is read one by one.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from datetime import timedelta
-from typing import Final
+from typing import Final, Self
 
 from daemon.domain.streams import VITEC, record_stream
 from daemon.ingest.apart import apart, passes
@@ -20,6 +21,7 @@ from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
 from daemon.storage.views import Need
 from daemon.storage.working import Cursor, source_of
+from daemon.vendors.limiter import Priority
 from daemon.vendors.vitec_hub.client import VitecHubClient
 
 KIND: Final = "Estate"
@@ -81,6 +83,16 @@ class VitecHubFetcher(Fetcher):
     def __init__(self, tenant: Tenant, client: VitecHubClient) -> None:
         super().__init__(tenant, VITEC)
         self._client = client
+
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
+
+    def behind(self) -> Self:
+        """The same fetcher, for what goes behind everything else."""
+        other = copy(self)
+        other._client = self._client.at(Priority.BACKFILL)
+        return other
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each estate; a 404 is its removal. Nothing else can be read at the Hub."""

@@ -76,6 +76,10 @@ class Office:
         other._endpoint = self._endpoint.at(priority)
         return other
 
+    def fits(self, priority: Priority, calls: int) -> bool:
+        """Whether so many calls of a priority could leave now."""
+        return self._endpoint.fits(priority, calls)
+
     async def _read(self, kind: str, ids: Sequence[str]) -> dict[str, bytes]:
         """Records by contact id, in batches of 20; an id that the vendor does not know is absent."""
         found: dict[str, bytes] = {}

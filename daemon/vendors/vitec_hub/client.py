@@ -98,6 +98,10 @@ class VitecHubClient:
         other._endpoint = self._endpoint.at(priority)
         return other
 
+    def fits(self, priority: Priority, calls: int) -> bool:
+        """Whether so many calls of a priority could leave now."""
+        return self._endpoint.fits(priority, calls)
+
     async def methods(self) -> list[str]:
         """The functions that are open to this login (login and rights).
 
