@@ -150,7 +150,8 @@ def _table(found: "Prospectus") -> Iterable[str]:
         there = [count[do, vendor] for vendor in ("vitec", "propstreet") for do in writes]
         yield f"{category:<9}{waiting:>8}{alone}{_wide(there)}"
     if {"project", "company"} & set(found.categories):
-        yield "What is found only once a project or a company is linked follows by itself."
+        yield "What is found only once a project or a company is linked follows by itself. So does what"
+        yield "Propstreet itself sets on a new project."
 
 
 def _wide(cells: Iterable[object]) -> str:

@@ -25,12 +25,13 @@ from daemon.domain.events import (
     RecordsLinked,
     encode,
 )
-from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, entity_stream
+from daemon.domain.streams import PROPSTREET, VENDORS, VITEC, derived_id, entity_stream, other
 from daemon.mappings import lens
 from daemon.mappings.lens import REFERENCE
 from daemon.policies.deciding import decide
 from daemon.policies.linking import JOINING, abroad
 from daemon.policies.plan import Context
+from daemon.policies.syncing import OWNERS
 from projections.entities import dormant
 from projections.entity import NO_EVENT, Entity, Shadow, base_of
 from projections.fold import Entities
@@ -149,12 +150,18 @@ class Rehearsal:
             takes = lens(target, entity.category).on_create
             if target == PROPSTREET:
                 entity.sides[target].reference = records[VITEC]
+            unknown = {f: held for f, held in entity.sides[other(target)].shadow.items() if f in OWNERS}
+            entity.sides[target].shadow.update(unknown)  # what the vendor sets itself shows only then
         side = entity.sides[target]
         self._position += 1
         for field, want in issued.want.items():
             if field == REFERENCE:
                 side.reference = str(want.value)
-            elif field not in lens(target, entity.category).pseudo and (takes is None or field in takes):
+            elif field in lens(target, entity.category).pseudo:
+                continue
+            elif takes is not None and field not in takes:
+                side.shadow[field] = Shadow(None, None, self._position)  # it follows
+            else:
                 side.shadow[field] = Shadow(want.value, want.since, self._position)
                 here, there = Half(want.value, self._position), Half(want.source_value, want.source_position)
                 entity.base[field] = base_of(target, here, there)
