@@ -265,8 +265,9 @@ class Entities:
                 return survivor
         for vendor, entity in pairs:
             if entity is not survivor:
-                unmoved = unedited(survivor) and unedited(entity)  # an edit of either takes the other along
-                survivor.backfill = unmoved and (survivor.backfill or entity.backfill)
+                if link.rule != "created":  # an edit of either takes the other along
+                    unmoved = unedited(survivor) and unedited(entity)
+                    survivor.backfill = unmoved and (survivor.backfill or entity.backfill)
                 survivor.sides[vendor] = entity.sides[vendor]
                 survivor.seen = min(survivor.seen, entity.seen)
                 survivor.released = _all_of(survivor.released, entity.released)
