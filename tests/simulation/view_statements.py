@@ -280,6 +280,14 @@ def waiting(t: Tables, tenant: str) -> Answers:
     return [*sorted(Counter(row.category for row in rows if row.category not in released).items())]
 
 
+@statement("views.backfilled", "target ended open")
+def backfilled(t: Tables, tenant: str, since: int) -> Answers:
+    rows = [row for row in t.commands.where(tenant=tenant, backfill=True) if row.issued > since]
+    ended = Counter(row.target for row in rows if row.state not in (*_OPEN, "superseded"))
+    open_ = Counter(row.target for row in rows if row.state in _OPEN)
+    return [(each, ended[each], open_[each]) for each in sorted({row.target for row in rows})]
+
+
 @statement("views.joined_records", "external_id")
 def joined_records(t: Tables, tenant: str, category: str, vendor: str, key: str) -> Answers:
     rows = t.match_keys.where(tenant=tenant, category=category, key=key)
