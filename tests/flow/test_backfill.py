@@ -96,12 +96,13 @@ def doubles(place: World) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2 * PATIENCE)
 async def test_a_large_backfill_that_is_killed_three_times_makes_everybody_once(
     tmp_path: Path, cluster: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with world() as place:
         populate(place, PEOPLE, COMPANIES)
-        running = Flow(place, tmp_path, "5s", 'first_sync = "wait"')
+        running = Flow(place, tmp_path, "60s", 'first_sync = "wait"')
         shutil.copytree(cluster, running.data)
         config = ("--config", str(running.config_file))
         records = sum(sum(where(n)) for n in (*range(PEOPLE), *range(COMPANIES)))
