@@ -162,3 +162,26 @@ async def test_a_dry_run_says_exactly_what_the_backfill_then_does(tmp_path: Path
             assert (await toveis("backfill", *config))[0] == 0
             assert await log.head(await running.connect(), TENANT) == head
             await running.check_log()
+
+
+async def test_a_category_is_released_with_what_it_needs_and_the_rest_goes_on_waiting(
+    tmp_path: Path, cluster: Path
+) -> None:
+    async with world() as place:
+        entities = market(place)
+        async with waiting(tmp_path, cluster, place, entities) as running:
+            config = ("--config", str(running.config_file))
+            code, output, _ = await toveis("backfill", "prospect", "--dry-run", "--json", *config)
+            creates = [step["category"] for step in rows(output) if step["do"] == "create"]
+            assert (code, creates) == (1, ["contact", "project", "prospect"])
+            code, output, errors = await toveis("backfill", "prospect", "--yes", *config)
+            assert (code, "done" in errors) == (0, True), errors
+            assert "9 contact stay waiting" in output
+            await running.settled()
+            propstreet = running.world.propstreet
+            assert [record["classification"] for record in propstreet.records("prospect")] == ["interested"]
+            assert len(propstreet.records("contact")) == 6  # five were there, and one was needed
+            assert rows((await toveis("status", "--json", *config))[1])[0]["waiting"] == entities - 3
+            code, output, _ = await toveis("backfill", "company", "--dry-run", *config)
+            assert (code, "3" in output.splitlines()[2]) == (1, True)
+            await running.check_log()
