@@ -10,9 +10,17 @@ from typing import Any
 
 import msgspec
 
-from daemon.domain.events import BatchHeld, BatchReleased, Decision, NewEvent, encode
+from daemon.domain.events import (
+    OPERATOR,
+    BatchHeld,
+    BatchReleased,
+    Decision,
+    FirstSyncReleased,
+    NewEvent,
+    encode,
+)
 from daemon.domain.settings import Mode, TenantSettings
-from daemon.domain.streams import batch_stream, derived_id, entity_stream
+from daemon.domain.streams import batch_stream, derived_id, entity_stream, first_sync_stream
 from daemon.mappings.lens import Options
 from daemon.service import Service
 from daemon.storage.appender import Appender
@@ -114,6 +122,14 @@ class Tenant:
         stream, kind = batch_stream(decision.batch), type(decision).__name__
         event_id = derived_id(self.name, stream, kind)
         return NewEvent(event_id, stream, kind, origin, self.clock(), encode(decision), event_id)
+
+    def let_go(self, category: str, by: str) -> NewEvent:
+        """The event of an operator's word that what only the first polls saw of a category may go."""
+        stream, kind = first_sync_stream(self.name, category), FirstSyncReleased.__name__
+        event_id = derived_id(self.name, stream, kind)
+        return NewEvent(
+            event_id, stream, kind, OPERATOR, self.clock(), encode(FirstSyncReleased(category, by)), event_id
+        )
 
 
 def options_of(settings: TenantSettings) -> Options:

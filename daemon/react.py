@@ -9,14 +9,16 @@ from uuid import UUID
 
 import msgspec
 
-from daemon.contexts import Frame, Views, contexts
+from daemon.contexts import Frame, contexts
 from daemon.domain.errors import WrongExpectedVersion
 from daemon.domain.events import (
+    FIRST_SYNC,
     LOG_RESTORED,
     BatchHeld,
     BatchReleased,
     EntityHeld,
     Event,
+    FirstSyncReleased,
     RecordsLinked,
     RecordsMerged,
     RecordsUnlinked,
@@ -40,6 +42,7 @@ from daemon.storage import brakes as stored
 from daemon.storage import log, views, working
 from daemon.storage.brakes import Removal
 from daemon.storage.connection import Connection, snapshot
+from daemon.storage.surroundings import Views
 from daemon.storage.working import Cursor, source_of
 from projections.entities import part_key
 from projections.entity import Entity
@@ -64,9 +67,13 @@ class Poll(msgspec.Struct, frozen=True):
 
 
 class Braking(msgspec.Struct, frozen=True):
-    """The removals that nothing followed from yet, what the brakes hold, and what is decided of them now."""
+    """The removals that nothing followed from yet, what the brakes hold, and what is decided of them now.
+
+    `first_syncs` are the categories of which an operator let go what only the first polls saw, each with the event.
+    """
 
     removals: list[Removal]
+    first_syncs: dict[str, int]
     brakes: Brakes
     decided: list[BatchHeld | BatchReleased]
 
@@ -79,6 +86,7 @@ class Reactor(Polite):
         self._incarnation: UUID | None = None
         self._looked: dict[str, datetime | None] = {}
         self._started = False
+        self._swept = 0
         self._ready: set[str] = set()
         self._polls: dict[str, tuple[Poll, int]] = {}
         self._polled: dict[str, Poll] = {}
@@ -91,6 +99,7 @@ class Reactor(Polite):
             incarnation = await log.incarnation(conn, self.tenant)
             while await views.position(conn, self.tenant) < incarnation.since:  # noqa: ASYNC110 - another stage's
                 await asyncio.sleep(0.02)
+            self._swept = await working.checkpoint(conn, self.tenant, working.BACKFILL)
         self._incarnation = incarnation.mark
 
     async def tick(self) -> bool:
@@ -114,14 +123,15 @@ class Reactor(Polite):
             woken = {name for one in touched for name in self._waiting.get(one, ())}
             for name in (
                 *await self._settled_by_polls(conn, cursors),
-                *await self._become_ready(conn),
+                *await self._become_ready(conn, braking.first_syncs),
+                *await self._let_go(conn, events),
                 *await self._freed(conn, events, braking, polled=polled),
             ):
                 self._backlog[name] = None
             swept = list(islice(self._backlog, SWEEP))
             shaken = {e.stream.partition(":")[2] for e in events if e.type in SHAKING}
             names = {*touched, *woken, *swept}
-            plans = await self._decide(conn, names, shaken, cursors, braking.brakes)
+            plans = await self._decide(conn, names, shaken, cursors, braking)
         for decision in braking.decided:
             await self.brake(decision)
         for name in touched:
@@ -141,7 +151,16 @@ class Reactor(Polite):
         if events:
             async with self.at.writing() as conn:
                 await working.move_checkpoint(conn, self.tenant, self.name, events[-1].position)
+        await self._note_backfill(braking.first_syncs, events[-1].position if events else after)
         return len(events) == PAGE or bool(self._backlog)
+
+    async def _note_backfill(self, first_syncs: dict[str, int], upto: int) -> None:
+        """Whoever follows a backfill is told when each entity of it was looked at once."""
+        newest = max(first_syncs.values(), default=0)
+        if self._swept < newest <= upto and not self._backlog and first_syncs.keys() <= self._ready:
+            async with self.at.writing() as conn:
+                await working.move_checkpoint(conn, self.tenant, working.BACKFILL, newest)
+            self._swept = newest
 
     def _awaits_catalogue(self) -> bool:
         """Which categories may be written is not known yet; a product without contacts has none to tell of."""
@@ -188,6 +207,7 @@ class Reactor(Polite):
         categories = synced(self.at.settings.sync)
         # what is not synced any more stays as it is: none of it has come back
         batches = [row for row in await stored.batches(conn, self.tenant) if row.category in categories]
+        first_syncs = {row.category: row.held for row in batches if row.kind == FIRST_SYNC}
         removals = await stored.removals(conn, self.tenant, categories)
         before, brake = brakes.standing(batches), self.at.settings.sync.delete_brake
         gone = Counter(
@@ -201,7 +221,7 @@ class Reactor(Polite):
             few = kind in before.waiting or count + asked.get(kind, 0) <= brake.count
             linked = 0 if few else await stored.linked_count(conn, self.tenant, kind[1:])
             vanished[kind] = brakes.Vanished(count, asked.get(kind, 0), linked)
-        return Braking(removals, *brakes.weigh(self.tenant, batches, vanished, brake))
+        return Braking(removals, first_syncs, *brakes.weigh(self.tenant, batches, vanished, brake))
 
     async def _freed(
         self, conn: Connection, events: Iterable[Event], braking: Braking, *, polled: bool
@@ -232,25 +252,43 @@ class Reactor(Polite):
             names |= set(await stored.entities_of_batches(conn, self.tenant, freed))
         return names
 
-    async def _become_ready(self, conn: Connection) -> set[str]:
+    async def _let_go(self, conn: Connection, events: Iterable[Event]) -> list[str]:
+        """What only the first polls saw of a category that an operator has just released, the oldest first."""
+        names: list[str] = []
+        for event in events:
+            if event.type == FirstSyncReleased.__name__:
+                released = decision_of(event)
+                assert isinstance(released, FirstSyncReleased)
+                names += await views.dormant(conn, self.tenant, released.category)
+        return names
+
+    async def _become_ready(self, conn: Connection, first_syncs: Iterable[str]) -> list[str]:
         """Unlinked entities of a category whose first polls are complete, and folded: now they may be introduced."""
-        names: set[str] = set()
+        names: list[str] = []
         for category in CATEGORIES:
             if category in self._ready or not all(source_of(v, category) in self._polled for v in VENDORS):
                 continue
             self._ready.add(category)
-            released = self.at.settings.sync.first_sync == "now"
-            names |= set(await views.unlinked(conn, self.tenant, category, dormant=released))
+            names += await views.unlinked(conn, self.tenant, category)
+            if self.at.settings.sync.first_sync == "now" or category in first_syncs:
+                names += await views.dormant(conn, self.tenant, category)
         return names
 
     async def _decide(
-        self, conn: Connection, names: set[str], shaken: set[str], cursors: dict[str, Cursor], held: Brakes
+        self, conn: Connection, names: set[str], shaken: set[str], cursors: dict[str, Cursor], held: Braking
     ) -> list[tuple[str, Plan]]:
         entities = await views.entities(conn, self.tenant, names)
         entities += await self._joining(conn, entities, shaken)
         assert self._incarnation is not None
         polled = {source: poll.before for source, poll in self._polled.items()}
-        frame = Frame(self._incarnation, frozenset(self._ready), polled, held, cursors)
+        frame = Frame(
+            self._incarnation,
+            frozenset(self._ready),
+            polled,
+            held.brakes,
+            cursors,
+            frozenset(held.first_syncs),
+        )
         known = await contexts(self.at, Views(conn, self.tenant), entities, frame)
         return [
             (entity.id, decide(entity, known[entity.id]))

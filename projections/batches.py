@@ -4,13 +4,23 @@ from typing import Final
 
 import msgspec
 
-from daemon.domain.events import BatchHeld, BatchReleased, Event, decision_of
+from daemon.domain.events import (
+    FIRST_SYNC,
+    BatchHeld,
+    BatchReleased,
+    Event,
+    FirstSyncReleased,
+    decision_of,
+)
 
-TYPES: Final = frozenset((BatchHeld.__name__, BatchReleased.__name__))
+TYPES: Final = frozenset(kind.__name__ for kind in (BatchHeld, BatchReleased, FirstSyncReleased))
 
 
 class BatchRow(msgspec.Struct, frozen=True):
-    """One batch. `held` and `released` are the events that did it; `most` is how many would have passed."""
+    """One batch. `held` and `released` are the events that did it; `most` is how many would have passed.
+
+    What the first polls saw of a category is a batch that is only ever released.
+    """
 
     tenant: str
     batch: str
@@ -36,5 +46,10 @@ def evolve(tenant: str, rows: dict[str, BatchRow], event: Event) -> str | None:
             return d.batch
         case BatchReleased(batch=batch) if batch in rows:
             rows[batch] = msgspec.structs.replace(rows[batch], released=event.position)
+            return batch
+        case FirstSyncReleased(category=category):
+            batch = event.stream.partition(":")[2]
+            at = event.position
+            rows[batch] = BatchRow(tenant, batch, FIRST_SYNC, "", category, 0, 0, "", at, at)
             return batch
     return None

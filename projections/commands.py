@@ -40,7 +40,7 @@ class CommandRow(msgspec.Struct, frozen=True):
     """One command. `fields` names what it writes; the values stand in the log. `due_at` is None for at once.
 
     `unconfirmed` are the fields that read back as something else than what was written. `status` is the vendor's last
-    answer that was no success.
+    answer that was no success. `backfill`: it goes behind whatever comes of an edit.
     """
 
     tenant: str
@@ -59,6 +59,7 @@ class CommandRow(msgspec.Struct, frozen=True):
     detail: str | None = None
     unconfirmed: tuple[str, ...] = ()
     status: int | None = None
+    backfill: bool = False
 
 
 TYPES = frozenset(
@@ -95,6 +96,7 @@ def evolve(tenant: str, rows: dict[str, CommandRow], event: Event) -> str | None
                 "pending",
                 event.position,
                 event.position,
+                backfill=d.backfill,
             )
             return d.command
         case CommandHeld() as d:

@@ -16,9 +16,11 @@ CREATE TABLE commands (
     detail   text,
     unconfirmed text[] NOT NULL,
     status   integer,
+    backfill boolean NOT NULL,
     PRIMARY KEY (tenant, command)
 );
-CREATE INDEX commands_open ON commands (tenant, due_at, issued) WHERE state IN ('pending', 'unknown', 'flying');
+CREATE INDEX commands_open ON commands (tenant, target, backfill, due_at, issued) WHERE state IN ('pending', 'unknown', 'flying');
+CREATE INDEX commands_backfill ON commands (tenant, state) WHERE backfill;
 CREATE INDEX commands_stuck ON commands (tenant, state) WHERE state IN ('held', 'dead');
 CREATE INDEX commands_ignored ON commands (tenant, category) WHERE cardinality(unconfirmed) > 0;
 CREATE INDEX commands_entity ON commands (tenant, entity);

@@ -163,4 +163,9 @@ def part_key(category: str, record: str) -> str:
 
 def dormant(entity: Entity) -> bool:
     """Only the very first poll saw it: it waits until an operator releases what that poll found."""
-    return bool(entity.sides) and all(side.first for side in entity.sides.values())
+    return not entity.backfill and unedited(entity)
+
+
+def unedited(entity: Entity) -> bool:
+    """Nobody has edited it since the first polls: whatever becomes due of it goes behind everything else."""
+    return entity.backfill or (bool(entity.sides) and all(side.first for side in entity.sides.values()))

@@ -257,6 +257,9 @@ class Entity(msgspec.Struct, omit_defaults=True):
     sources: list[str] = []
     """The entities whose record was merged into this one's, and the one that this record was parted from."""
 
+    backfill: bool = False
+    """It was released after only the first polls had seen it, and nobody has edited it since."""
+
     orphans: list[str] = []
     """Commands of entities that were linked into this one by another's write: nobody sends or needs them."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
+    FIRST_SYNC,
     LEAD_RECEIVED,
     LOG_RESTORED,
     NOTIFIED,
@@ -44,6 +45,7 @@ from daemon.domain.streams import LEAD, PROPSTREET, VITEC, entity_id, other, par
 from daemon.mappings import leads, lens
 from daemon.mappings.lens import REMOVED, Content, Options
 from projections import outbox, overrides
+from projections.entities import dormant, unedited
 from projections.entity import (
     Attempt,
     Base,
@@ -202,6 +204,8 @@ class Entities:
             _land_creation(entity, vendor, side, reading.command)
         accepted = side.head.event
         observe(entity, side, observation_of(event, reading, content), rules)
+        if reading.command is None and any(held.position == event.position for held in side.shadow.values()):
+            entity.backfill = entity.backfill and reading.first  # somebody edited it
         if side.head.event != accepted:
             side.flags, side.domain, side.labels = content.flags, content.domain, content.labels
             if content.parts:
@@ -258,6 +262,9 @@ class Entities:
                 return survivor
         for vendor, entity in pairs:
             if entity is not survivor:
+                if link.rule != "created":  # an edit of either takes the other along
+                    unmoved = unedited(survivor) and unedited(entity)
+                    survivor.backfill = unmoved and (survivor.backfill or entity.backfill)
                 survivor.sides[vendor] = entity.sides[vendor]
                 survivor.seen = min(survivor.seen, entity.seen)
                 survivor.released = _all_of(survivor.released, entity.released)
@@ -338,12 +345,15 @@ class Entities:
                     decision.candidates,
                     decision.detail,
                 )
+            case EntityReleased(reason=reason) if reason == FIRST_SYNC:
+                entity.backfill = entity.backfill or dormant(entity)
             case EntityReleased():
                 _release_hold(entity, decision)
             case HoldDiscarded() if entity.hold is not None:
                 entity.hold = msgspec.structs.replace(entity.hold, quiet=True)
             case CommandIssued():
                 failure = outbox.recent_failure(entity, decision.target, event.recorded_at)
+                entity.backfill = decision.backfill
                 entity.pending[decision.target] = Pending(
                     decision.command,
                     decision.want,

@@ -62,7 +62,10 @@ SUBJECTS: Final[dict[str, tuple[str, Callable[[str, Entity], Subject]]]] = {
 }
 """The categories that have a view of their own, with its name and the maker of its row."""
 
-ENTITY_VIEWS: Final = ("entities", "records", "match_keys", *(view for view, _ in SUBJECTS.values()))
+EVERY_ENTITY: Final = ("entities", "records", "match_keys")
+"""The views in which an entity of any category has rows."""
+
+ENTITY_VIEWS: Final = (*EVERY_ENTITY, *(view for view, _ in SUBJECTS.values()))
 """The views whose rows follow from one entity: all its rows are replaced together."""
 
 
@@ -104,9 +107,11 @@ class Fold:
     def change(self) -> Change:
         """What the events since the last call do to the views."""
         touched, merged = self.entities.touched, self.entities.merged
+        gone = [*touched, *merged]
         change = Change(
             delete={
-                **{view: [*touched, *merged] for view in ENTITY_VIEWS},
+                **dict.fromkeys(EVERY_ENTITY, gone),
+                **{view: [n for n in gone if self._is(n, kind)] for kind, (view, _) in SUBJECTS.items()},
                 "aliases": list(merged),
                 "commands": list(self._commands),
                 "conflicts": list(self._conflicts),
@@ -127,6 +132,11 @@ class Fold:
         self._conflicts.clear()
         self._batches.clear()
         return change
+
+    def _is(self, name: str, category: str) -> bool:
+        """Whether an entity at hand, or the one that has absorbed it, is of a category."""
+        entity = self.entities.resolve(name)
+        return entity is None or entity.category == category
 
     def rows(self, entities: Iterable[Entity]) -> dict[str, list[Row]]:
         """The rows of some entities, by view."""

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "conflicts": "conflicting",
     "restore": "conflicting",
     "webhooks": "webhooks",
+    "backfill": "backfilling",
     "replay": "replaying",
     "verify": "replaying",
     "reconcile": "reconciling",

@@ -11,6 +11,7 @@ from daemon.cli.harmless import harmless
 from daemon.cli.times import shown
 from daemon.domain.errors import UntranslatablePayload, UsageError
 from daemon.domain.events import (
+    FIRST_SYNC,
     LEAD_RECEIVED,
     NOTIFIED,
     OBSERVED,
@@ -306,6 +307,8 @@ def _waiting(event: Event) -> str:
             return f"held ({d.reason}): {d.detail}" + (
                 f" ({', '.join(d.candidates)})" if d.candidates else ""
             )
+        case EntityReleased(reason=reason, by=by) if reason == FIRST_SYNC:
+            return f"released{_by(by)}: nobody had edited it since the first start"
         case EntityReleased() as d:
             return f"released{_by(d.by)}: {d.reason}"
         case HoldDiscarded() as d:

@@ -57,16 +57,30 @@ SERIAL: Final = LOOKED_FOR | {"note"}
 """Categories whose creates go one at a time: a note is told from another of the same text by what was not there before."""
 
 
+KEPT_FOR_EDITS: Final = 4
+"""So many of a vendor's places no backfill takes."""
+CALLS: Final = 4
+"""What one command of a backfill may take. It starts when the vendor has room for all of it at the lowest priority, and
+is then carried through as any other: nobody waits for a window between a look and a write, or holds up a create."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What is under way for one entity."""
+
+    task: asyncio.Task[None]
+    target: str
+    serial: bool
+    backfill: bool
+
+
 class Deliverer(Processor):
     """Sends one tenant's commands: one at a time per entity, creates one at a time per target."""
 
     def __init__(self, tenant: Tenant, targets: dict[str, Target]) -> None:
         super().__init__("deliver", tenant)
         self._targets = targets
-        self._serial: Counter[str] = Counter()
         self._probing = asyncio.Lock()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._sending: Counter[str] = Counter()
+        self._jobs: dict[str, Job] = {}
         self._most = {
             VITEC: max(AT_ONCE, tenant.settings.vitec.limits.concurrency),
             PROPSTREET: max(AT_ONCE, tenant.settings.propstreet.limits.concurrency),
@@ -111,19 +125,25 @@ class Deliverer(Processor):
 
     def _may_start(self, command: CommandRow) -> bool:
         """Whether nothing of its entity is under way, there is room at its vendor, and it says something new."""
+        there = [job for job in self._jobs.values() if job.target == command.target]
         return (
-            command.entity not in self._tasks
-            and self._sending[command.target] < self._most[command.target]
+            command.entity not in self._jobs
+            and len(there) < self._most[command.target]
             and self._seen.get(command.command) != command.position
-            and not (_is_serial(command) and self._serial[command.target])
+            and not (_is_serial(command) and any(job.serial for job in there))
+            and (not command.backfill or self._has_room(command.target, there))
         )
+
+    def _has_room(self, target: str, there: Sequence[Job]) -> bool:
+        """Whether a command of a backfill may start: it takes no place and no window from what edits make due."""
+        behind = sum(job.backfill for job in there)
+        most = self._most[target] - KEPT_FOR_EDITS
+        return behind < most and self._targets[target].has_room(CALLS * (behind + 1))
 
     def _start(self, command: CommandRow) -> None:
         task = asyncio.create_task(self._deliver(command), name=f"deliver {command.command}")
-        self._tasks[command.entity] = task
-        self._sending[command.target] += 1
-        self._serial[command.target] += _is_serial(command)
-        task.add_done_callback(partial(self._done, command))
+        self._jobs[command.entity] = Job(task, command.target, _is_serial(command), command.backfill)
+        task.add_done_callback(partial(self._done, command.entity))
 
     def _forget_all_but(self, due: set[str]) -> None:
         """What was noted of commands that are no longer due is of no use."""
@@ -149,10 +169,8 @@ class Deliverer(Processor):
             await working.ask_polls(conn, self.tenant)
         return unseen | undecided
 
-    def _done(self, command: CommandRow, _: asyncio.Task[None]) -> None:
-        self._tasks.pop(command.entity, None)
-        self._sending[command.target] -= 1
-        self._serial[command.target] -= _is_serial(command)
+    def _done(self, entity: str, _: asyncio.Task[None]) -> None:
+        self._jobs.pop(entity, None)
         self.wake.set()
 
     def rouse(self) -> None:
@@ -164,7 +182,7 @@ class Deliverer(Processor):
 
     async def finish(self) -> None:
         """Let what is under way come to its outcome."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*(job.task for job in self._jobs.values()), return_exceptions=True)
 
     async def _deliver(self, command: CommandRow) -> None:
         target = self._targets[command.target]

@@ -25,6 +25,7 @@ from daemon.policies.failing import Stuck
 from daemon.processor import Tenant
 from daemon.storage import log
 from daemon.storage.appender import Item
+from daemon.vendors.limiter import Priority
 from daemon.vendors.propstreet.client import PropstreetClient
 from projections.entity import Entity, Pending
 from projections.fold import payload_of
@@ -40,6 +41,10 @@ class PropstreetTarget:
 
     def __init__(self, client: PropstreetClient) -> None:
         self._client = client
+
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
 
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Work the values into the record as it was decided on; a create looks for the reference, or the text, first."""

@@ -59,6 +59,9 @@ class Target(Protocol):
 
     closed_for: float
 
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """See, without writing, whether the command may go out, and with which body."""
 

@@ -67,6 +67,10 @@ class VitecConnectTarget:
         self._back = client.at(Priority.READ_BACK)
         self._asked = -1.0
 
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
+
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Read the record right before the write; anything new in it goes to the log first, and is decided on."""
         if entity.lead is not None:

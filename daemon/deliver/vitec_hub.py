@@ -14,6 +14,10 @@ class VitecHubTarget:
 
     closed_for = ONCE_A_DAY
 
+    def has_room(self, calls: int) -> bool:
+        """Nothing leaves, so there is."""
+        return True
+
     async def look(self, at: Tenant, entity: Entity, pending: Pending) -> Write | Moved | Met | Stuck:
         """Hold whatever was decided, perhaps while the tenant was another product's."""
         return Stuck("not_writable", NO_CALL)

@@ -24,6 +24,9 @@ CONTACT_GONE: Final = "contact_gone"
 """Why a relation is gone: a contact that is gone itself may have been merged into another, which has the relation."""
 
 
+FIRST_SYNC: Final = "first_sync"
+"""Why a record that only the first polls saw waits, and what is released as one."""
+
 OPERATOR: Final = "operator"
 """The origin of what an operator decided; also the rule of a link that stands by an operator's word."""
 
@@ -205,7 +208,8 @@ class FieldsAgreed(Decision, frozen=True):
 class CommandIssued(Decision, frozen=True):
     """A write became due. `record` is None for a create; `etag` is that of the decision.
 
-    `parts` are the target's own records that the record joins (a prospect's project and contact).
+    `parts` are the target's own records that the record joins (a prospect's project and contact). `backfill`: it comes
+    of what only the first polls saw, and goes behind everything else.
     """
 
     command: str
@@ -217,6 +221,7 @@ class CommandIssued(Decision, frozen=True):
     etag: str | None = None
     reference: str | None = None
     parts: dict[str, str] | None = None
+    backfill: bool = False
 
 
 class CommandAttempted(Decision, frozen=True):
@@ -345,6 +350,7 @@ class EntityReleased(Decision, frozen=True):
     """The reason for holding the entity is gone, or an operator (`by`) said so.
 
     By an operator the cause with this `fingerprint` holds the entity no more. Without a hold it ends a tombstone.
+    With the reason `FIRST_SYNC` it is no hold that ends: an entity that only the first polls saw may go.
     """
 
     entity: str
@@ -402,6 +408,13 @@ class ReconcileFinished(Decision, frozen=True):
     by: str = ""
 
 
+class FirstSyncReleased(Decision, frozen=True):
+    """What only the first polls saw of a category may go: an operator (`by`) said so, once and for all of it."""
+
+    category: str
+    by: str
+
+
 DECISIONS: Final[dict[str, type[Decision]]] = {
     kind.__name__: kind
     for kind in (
@@ -428,6 +441,7 @@ DECISIONS: Final[dict[str, type[Decision]]] = {
         BatchHeld,
         BatchReleased,
         ReconcileFinished,
+        FirstSyncReleased,
     )
 }
 OBSERVED: Final = "RecordObserved"

@@ -92,6 +92,11 @@ def batch_stream(batch: str) -> str:
     return f"batch:{batch}"
 
 
+def first_sync_stream(tenant: str, category: str) -> str:
+    """The stream of what becomes of all that only the first polls saw of a category."""
+    return batch_stream(batch_id(tenant, "first_sync", category))
+
+
 def _short(*parts: str) -> str:
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=10).digest()
     return base64.b32encode(digest).decode().lower()

@@ -6,7 +6,7 @@ seconds of any clock that never goes back.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from heapq import merge
 from itertools import chain, islice, repeat
@@ -67,6 +67,11 @@ class Window:
         limit = self.limit if priority is Priority.LIVE else self._for_others
         return limit - self._running - len(self._over) - others
 
+    def fits(self, now: float, calls: int, priority: Priority) -> bool:
+        """Whether so many calls of this priority fit now, or all that the window takes of it."""
+        limit = self.limit if priority is Priority.LIVE else self._for_others
+        return self.room(now, priority) >= min(calls, limit)
+
     def delay(self, now: float, priority: Priority = Priority.LIVE) -> float:
         """Seconds until a call of this priority fits: 0 when it fits now, inf when an answer has to come first."""
         too_many = 1 - self.room(now, priority)
@@ -77,6 +82,17 @@ class Window:
         )
         leaves = next(islice(merge(self._over, of_others), too_many - 1, None), inf)
         return leaves + self.span - now
+
+
+def least(windows: Iterable[tuple[int, float]], calls: int) -> float:
+    """Seconds that so many calls take at least, without what is kept for live traffic, by (limit, span) windows."""
+    return max(
+        (
+            span * max(0.0, calls / max(1, limit - int(limit * RESERVED_FOR_LIVE)) - 1)
+            for limit, span in windows
+        ),
+        default=0.0,
+    )
 
 
 class Told:

@@ -1,5 +1,6 @@
 """Fetches: records that a hint, an overlap or an unknown outcome says must be read again."""
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -72,21 +73,29 @@ class Fetcher(Processor):
             if self._met.get(stream, -1) < need.need
             and (stream not in self._failed or self._failed[stream][1] <= now)
         ]
-        live = [need for need in due if not need.missing and not need.dormant]
-        asleep = [need for need in due if need.dormant and not need.missing][:SOME]
+        live = [need for need in due if not need.missing and not need.backfill]
+        behind = [need for need in due if need.backfill and not need.missing]
         missing = [need for need in due if need.missing][:FEW]
-        for priority, wanted in ((Priority.LIVE, live), (Priority.AUDIT, missing + asleep)):
+        for priority, wanted in ((Priority.LIVE, live), (Priority.AUDIT, missing)):
             if wanted:
                 self.priority = priority
                 await self.fetch(wanted)
+        if not live and behind and self.has_room(AT_ONCE):
+            self.priority = Priority.BACKFILL
+            await self.fetch(behind[:AT_ONCE])
+            return len(behind) > AT_ONCE
         return False
+
+    @abstractmethod
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
 
     def _stream(self, need: Need) -> str:
         return record_stream(need.category, self.vendor, need.external_id)
 
+    @abstractmethod
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read these records and append what was found."""
-        raise NotImplementedError
 
     async def each(self, needs: Iterable[Need], read: Callable[[Need], Awaitable[None]]) -> None:
         """Read each; one that cannot be read rests, and the others go on."""
@@ -148,6 +157,10 @@ class PropstreetFetcher(Fetcher):
         super().__init__(tenant, PROPSTREET)
         self._client = client
 
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
+
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each record; a 404 is its removal."""
         self._client = self._client.at(self.priority)
@@ -188,6 +201,10 @@ class VitecConnectFetcher(Fetcher):
     def __init__(self, tenant: Tenant, client: VitecConnectClient) -> None:
         super().__init__(tenant, VITEC)
         self._client = client
+
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read by category, as many in a call as Vitec allows."""

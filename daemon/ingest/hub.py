@@ -20,6 +20,7 @@ from daemon.processor import ONCE_A_DAY, Tenant
 from daemon.storage import views, working
 from daemon.storage.views import Need
 from daemon.storage.working import Cursor, source_of
+from daemon.vendors.limiter import Priority
 from daemon.vendors.vitec_hub.client import VitecHubClient
 
 KIND: Final = "Estate"
@@ -84,6 +85,10 @@ class VitecHubFetcher(Fetcher):
     def __init__(self, tenant: Tenant, client: VitecHubClient) -> None:
         super().__init__(tenant, VITEC)
         self._client = client
+
+    def has_room(self, calls: int) -> bool:
+        """Whether so many calls that go behind everything else could leave now."""
+        return self._client.fits(Priority.BACKFILL, calls)
 
     async def fetch(self, needs: Sequence[Need]) -> None:
         """Read each estate; a 404 is its removal. Nothing else can be read at the Hub."""

@@ -50,6 +50,11 @@ def decide(entity: Entity, context: Context) -> Plan:
     return _decide_records(entity, context)
 
 
+def waits(entity: Entity, context: Context) -> bool:
+    """Only the first polls saw it, and no operator has let such records go."""
+    return context.sync.first_sync == "wait" and entity.category not in context.released and dormant(entity)
+
+
 def _decide_records(entity: Entity, context: Context) -> Plan:
     """What the records of both vendors, as they were last read, make due."""
     sides = entity.sides.values()
@@ -60,7 +65,7 @@ def _decide_records(entity: Entity, context: Context) -> Plan:
         return _with_stop(entity, remove(entity, context))
     if (plan := _held(entity, flags, context)) is not None:
         return _with_stop(entity, plan)
-    if dormant(entity) and context.sync.first_sync == "wait":
+    if waits(entity, context):
         return NOTHING
     if any(not side.shadow for side in sides):
         return NOTHING  # never observed: a hint or a link told of it

@@ -22,6 +22,7 @@ class Context(msgspec.Struct, frozen=True):
     `kin` are the entities that this one joins, by the category that its own record names. `refused` are (target,
     category, field) that a vendor was seen to ignore. `heir` is the entity that a record was merged into. `polled` is,
     per vendor, the log's head when the last complete poll of this category but one was sent; `brakes` is what is held.
+    `released` are the categories of which an operator let go what only the first polls saw.
     """
 
     sync: SyncSettings
@@ -36,6 +37,7 @@ class Context(msgspec.Struct, frozen=True):
     heir: Entity | None = None
     polled: dict[str, int] = {}
     brakes: Brakes = Brakes()
+    released: frozenset[str] = frozenset()
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from daemon.mappings import lens
 from daemon.mappings.lens import RECORD, REFERENCE, REMOVED, Hold, Seen
 from daemon.mappings.notes import REVISION
 from daemon.policies.plan import Context, Plan, allowed, command_id, direction, disregarded
+from projections.entities import unedited
 from projections.entity import Base, Blocked, Entity, Override, Pending, Side
 from projections.merge import (
     EQUAL,
@@ -326,6 +327,7 @@ def issue(
         etag,
         reference,
         parts,
+        unedited(entity),
     )
     return [*events, (entity.id, issued)]
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.contexts import Frame, Record, Views, contexts
+from daemon.contexts import Frame, contexts
 from daemon.domain.events import (
     OBSERVED,
     SCHEMA_VERSION,
@@ -30,6 +30,7 @@ from daemon.storage import log
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection
 from daemon.storage.log import KnownRecord, Read
+from daemon.storage.surroundings import Record, Views
 from daemon.storage.working import Cursor
 from projections.entities import keys_of, underway_keys
 from projections.entity import Entity
@@ -75,15 +76,11 @@ class Overlay(Views):
                 owners[record] = entity.id
         return owners
 
-    async def with_keys(self, category: str, keys: Sequence[str]) -> list[Entity]:
-        """The entities that have one of the keys now."""
-        found = [
-            entity
-            for entity in await super().with_keys(category, keys)
-            if self._fold.resolve(entity.id) is None
-        ]
-        mine = {name for key in keys for name in self._keys.get((category, key), ())}
-        return [*found, *(self._fold.by_id[name] for name in sorted(mine & self._fold.by_id.keys()))]
+    async def by_keys(self, category: str, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """(key, entity) of the records that have one of the keys now."""
+        told = [pair for pair in await super().by_keys(category, keys) if self._fold.resolve(pair[1]) is None]
+        mine = [(key, name) for key in keys for name in sorted(self._keys.get((category, key), ()))]
+        return [*told, *(pair for pair in mine if pair[1] in self._fold.by_id)]
 
     async def read_since(
         self, entities: Sequence[Entity], cursors: Mapping[str, Cursor]

@@ -33,7 +33,6 @@ class Removal(msgspec.Struct, frozen=True):
             self.external_id,
             self.kind,
             self.gone,
-            False,
             self.parts,
             missing=True,
         )

@@ -40,7 +40,8 @@ NO_RESTS: Final[Mapping[str, int]] = {}
 class Need(msgspec.Struct, frozen=True):
     """A record that must be read again; `need` is the event that says so, or the last one there was.
 
-    `missing`: it is gone, nothing followed from that yet, and it may have come back.
+    `missing`: it is gone, nothing followed from that yet, and it may have come back. `backfill`: only the first polls
+    saw it, and it goes behind everything else.
     """
 
     category: str
@@ -48,8 +49,8 @@ class Need(msgspec.Struct, frozen=True):
     external_id: str
     kind: str | None
     need: int
-    dormant: bool
     parts: dict[str, str] = {}
+    backfill: bool = False
     missing: bool = False
 
 
@@ -229,9 +230,20 @@ async def unsealed(conn: Connection, tenant: str) -> list[str]:
     return [row["entity"] for row in await conn.fetch(_sql["unsealed"], tenant)]
 
 
-async def unlinked(conn: Connection, tenant: str, category: str, *, dormant: bool) -> list[str]:
-    """Entities that only one vendor has; with those that wait for their release only if `dormant`."""
-    return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant, category, dormant)]
+async def by_keys(conn: Connection, tenant: str, category: str, keys: Sequence[str]) -> list[tuple[str, str]]:
+    """(key, entity) of the records of either vendor that have one of the keys."""
+    rows = await conn.fetch(_sql["entities_by_key"], tenant, category, list(keys))
+    return [(row["key"], row["entity"]) for row in rows]
+
+
+async def unlinked(conn: Connection, tenant: str, category: str) -> list[str]:
+    """Entities that only one vendor has, but for those that only the first polls saw."""
+    return [row["entity"] for row in await conn.fetch(_sql["unlinked"], tenant, category)]
+
+
+async def dormant(conn: Connection, tenant: str, category: str) -> list[str]:
+    """The entities that only the first polls saw, the oldest first."""
+    return [row["entity"] for row in await conn.fetch(_sql["dormant"], tenant, category)]
 
 
 async def dependents(
@@ -423,8 +435,26 @@ async def counts(conn: Connection, tenant: str) -> dict[str, int]:
         **dict(row),
         "conflicts": await conn.fetchval(_sql["conflict_count"], tenant),
         "held_entities": await conn.fetchval(_sql["held_entities"], tenant),
-        "waiting": await conn.fetchval(_sql["waiting"], tenant),
+        "waiting": sum((await waiting(conn, tenant)).values()),
     }
+
+
+async def waiting(conn: Connection, tenant: str) -> dict[str, int]:
+    """How many entities wait for their release, by category."""
+    return {row["category"]: row["entities"] for row in await conn.fetch(_sql["waiting"], tenant)}
+
+
+class Backfilled(msgspec.Struct, frozen=True):
+    """How many writes of a backfill have come to an end at one vendor, and how many have not."""
+
+    target: str
+    ended: int
+    open: int
+
+
+async def backfilled(conn: Connection, tenant: str, since: int) -> list[Backfilled]:
+    """The writes that became due of what was released, by vendor, from an event on."""
+    return [Backfilled(*row) for row in await conn.fetch(_sql["backfilled"], tenant, since)]
 
 
 async def mark(conn: Connection) -> int:

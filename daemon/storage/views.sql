@@ -22,6 +22,9 @@ SELECT to_json(batches) FROM batches WHERE tenant = $1 AND batch = ANY ($2::text
 -- name: entities_with_any_key
 SELECT DISTINCT entity FROM match_keys WHERE tenant = $1 AND category = $2 AND key = ANY ($3::text[])
 
+-- name: entities_by_key
+SELECT key, entity FROM match_keys WHERE tenant = $1 AND category = $2 AND key = ANY ($3::text[])
+
 -- name: absorbed
 SELECT alias FROM aliases WHERE tenant = $1 AND entity = ANY ($2::text[])
 
@@ -29,7 +32,10 @@ SELECT alias FROM aliases WHERE tenant = $1 AND entity = ANY ($2::text[])
 SELECT entity FROM entities WHERE tenant = $1 AND unsealed
 
 -- name: unlinked
-SELECT entity FROM entities WHERE tenant = $1 AND category = $2 AND NOT linked AND (NOT dormant OR $3)
+SELECT entity FROM entities WHERE tenant = $1 AND category = $2 AND NOT linked AND NOT dormant
+
+-- name: dormant
+SELECT entity FROM entities WHERE tenant = $1 AND category = $2 AND dormant ORDER BY position, entity
 
 -- name: dependents
 SELECT DISTINCT match_keys.entity
@@ -76,13 +82,16 @@ SELECT DISTINCT entity FROM commands WHERE tenant = $1 AND state = 'pending'
 
 -- name: needs
 SELECT records.category, records.vendor, records.external_id, records.kind,
-       coalesce(records.need, entities.position) AS need, entities.dormant, records.parts
+       coalesce(records.need, entities.position) AS need, records.parts,
+       -- nobody has edited it since the first poll, as far as we were told
+       entities.dormant OR entities.state ->> 'backfill' IS NOT NULL
+                       AND entities.state #>> ARRAY['sides', $2, 'first'] IS NULL AS backfill
   FROM records JOIN entities USING (tenant, entity)
  WHERE records.tenant = $1 AND records.vendor = $2 AND (records.need IS NOT NULL OR records.check_at <= $3)
    -- what nobody can address yet is left to the polls
    AND (records.category NOT IN ('prospect', 'link', 'note') OR records.parts::text <> '{}')
    AND (records.category NOT IN ('project', 'property') OR records.vendor <> 'vitec' OR records.kind IS NOT NULL)
- ORDER BY need, records.category, records.external_id
+ ORDER BY backfill, need, records.category, records.external_id
  LIMIT $4
 
 -- name: due_commands
@@ -90,7 +99,7 @@ SELECT to_json(commands) FROM commands
  WHERE tenant = $1 AND target = $2 AND state IN ('pending', 'unknown') AND (due_at IS NULL OR due_at <= $3)
    AND NOT EXISTS (SELECT FROM unnest($5::text[], $6::bigint[]) AS rests (command, position)
                     WHERE rests.command = commands.command AND rests.position = commands.position)
- ORDER BY record IS NULL, due_at NULLS LAST, issued
+ ORDER BY backfill, record IS NULL, due_at NULLS LAST, issued
  LIMIT $4
 
 -- name: flying_commands
@@ -145,7 +154,15 @@ SELECT entity FROM entities
         OR state #>> '{sides,vitec,into}' IS NOT NULL AND state #>> '{sides,vitec,gone}' IS NOT NULL)
 
 -- name: waiting
-SELECT count(*) FROM entities WHERE tenant = $1 AND dormant
+SELECT category, count(*) AS entities FROM entities
+ WHERE tenant = $1 AND dormant
+   AND category NOT IN (SELECT category FROM batches WHERE tenant = $1 AND kind = 'first_sync')
+ GROUP BY category ORDER BY category
+
+-- name: backfilled
+SELECT target, count(*) FILTER (WHERE state NOT IN ('pending', 'unknown', 'flying', 'superseded')) AS ended,
+       count(*) FILTER (WHERE state IN ('pending', 'unknown', 'flying')) AS open
+  FROM commands WHERE tenant = $1 AND backfill AND issued > $2 GROUP BY target ORDER BY target
 
 -- name: joined_records
 SELECT match_keys.external_id

@@ -12,6 +12,9 @@ from daemon.storage.queries import queries
 
 _sql: Final = queries("working")
 
+BACKFILL: Final = "backfill"
+"""Whose progress says which release of what only the first polls saw was looked at as a whole."""
+
 TICK: Final = timedelta(seconds=2)
 """The coarsest time stamp of a vendor, with a margin: a record is read again once this long after it was listed,
 so that a second edit under the same stamp is seen too."""

@@ -149,6 +149,10 @@ class Endpoint:
         other._priority = priority
         return other
 
+    def fits(self, priority: Priority, calls: int) -> bool:
+        """Whether so many calls of a priority could leave now."""
+        return self._limiter.fits(priority, calls)
+
     async def call(
         self,
         route: Route,

@@ -123,6 +123,13 @@ class Limiter:
         delays = [window.delay(now, priority) for window in self._windows]
         return max(0.0, self._ramp.delay(now), self._told.delay(now), *delays)
 
+    def fits(self, priority: Priority, calls: int) -> bool:
+        """Whether so many calls of this priority could leave now, as far as anybody knows; nothing is kept for them."""
+        now = self._clock()
+        if self._ramp.delay(now) or self._told.delay(now):
+            return False
+        return all(window.fits(now, calls, priority) for window in self._windows)
+
     async def settle(self) -> None:
         """Nobody calls any more: record what was spent. Raises StorageError."""
         if self._ledger is not None and self._blocks:

@@ -193,6 +193,7 @@ async def test_a_configuration_with_five_mistakes_names_all_five(tmp_path: Path)
             "status",
             "conflicts",
             "restore",
+            "backfill",
             "replay",
             "verify",
         ),

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from daemon.domain.events import (
+    FIRST_SYNC,
     LEAD_RECEIVED,
     NOTIFIED,
     BatchReleased,
@@ -442,7 +443,9 @@ def fetched(annals: Annals, place: Place) -> None:
 
 
 def released(annals: Annals, place: Place) -> None:
-    """An operator sees to whoever is held: lets go, or wants to hear no more of it."""
+    """An operator sees to whoever is held: lets go, or wants to hear no more of it; and to what waits since the start."""
+    if not any(row.kind == FIRST_SYNC for row in annals.fold.batches.values()):
+        annals.let_go("contact")
     for entity in list(annals.fold.entities.by_id.values()):
         if entity.hold is not None:
             annals.heed((release_entity if annals.chance.random() < 0.7 else discard_entity)(entity, "kari"))

@@ -81,6 +81,9 @@ class Desk:
 
     closed_for = 60.0
 
+    def has_room(self, calls: int) -> bool:
+        return True
+
     def __init__(self) -> None:
         self.sent = 0
 

@@ -258,10 +258,10 @@ async def test_a_record_that_cannot_be_read_rests_and_the_others_are_read(
 ) -> None:
     parts = {"project": "A", "contact": "C2"}
     needs = [
-        Need("contact", "vitec", "C1", "Person", 0, False),
-        Need("project", "vitec", "A", "CommercialProperty", 0, False),
-        Need("project", "vitec", "B", "CommercialProperty", 0, False),
-        Need("prospect", "vitec", "A:C2", None, 0, False, parts),
+        Need("contact", "vitec", "C1", "Person", 0),
+        Need("project", "vitec", "A", "CommercialProperty", 0),
+        Need("project", "vitec", "B", "CommercialProperty", 0),
+        Need("prospect", "vitec", "A:C2", None, 0, parts),
     ]
     believe(monkeypatch, "needs", needs)
     vendor.lists(A=None, B=None)

@@ -300,7 +300,12 @@ def _samples(rows: dict[str, list[dict[str, Any]]]) -> Samples:
             (TENANT, category, [key for of, key, _ in keys if of == category]) for category in categories
         ],
         "views.unsealed": tenants,
-        "views.unlinked": [(TENANT, category, flag) for category in categories for flag in (True, False)],
+        "views.entities_by_key": [
+            (TENANT, category, [key for of, key, _ in keys if of == category]) for category in categories
+        ],
+        "views.unlinked": [(TENANT, category) for category in categories],
+        "views.dormant": [(TENANT, category) for category in categories],
+        "views.backfilled": [(TENANT, since) for since in (0, 100)],
         "views.dependents": [
             (TENANT, categories, [key for _, key, _ in keys if key.startswith("part:")], flag)
             for flag in (True, False)

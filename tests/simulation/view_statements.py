@@ -1,5 +1,6 @@
 """What the statements of `views.sql` do."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -48,6 +49,11 @@ def entities_with_any_key(t: Tables, tenant: str, category: str, keys: Iterable[
     return _once(row.entity for row in _keyed(t, tenant, [category], keys))
 
 
+@statement("views.entities_by_key", "key entity")
+def entities_by_key(t: Tables, tenant: str, category: str, keys: Iterable[str]) -> Answers:
+    return [(row.key, row.entity) for row in _keyed(t, tenant, [category], keys)]
+
+
 @statement("views.absorbed", "alias")
 def absorbed(t: Tables, tenant: str, names: Iterable[str]) -> Answers:
     return [
@@ -61,9 +67,15 @@ def unsealed(t: Tables, tenant: str) -> Answers:
 
 
 @statement("views.unlinked", "entity")
-def unlinked(t: Tables, tenant: str, category: str, dormant: bool) -> Answers:
+def unlinked(t: Tables, tenant: str, category: str) -> Answers:
     rows = t.entities.where(tenant=tenant, category=category, linked=False)
-    return [(row.entity,) for row in rows if dormant or not row.dormant]
+    return [(row.entity,) for row in rows if not row.dormant]
+
+
+@statement("views.dormant", "entity")
+def dormant(t: Tables, tenant: str, category: str) -> Answers:
+    rows = t.entities.where(tenant=tenant, category=category, dormant=True)
+    return [(row.entity,) for row in sorted(rows, key=attrgetter("position", "entity"))]
 
 
 @statement("views.dependents", "entity")
@@ -138,7 +150,14 @@ def _need(t: Tables, row: Row) -> int:
     return position if row.need is None else row.need
 
 
-@statement("views.needs", "category vendor external_id kind need dormant parts")
+def _backfill(t: Tables, row: Row) -> bool:
+    """Nobody has edited it since the first poll, as far as we were told."""
+    entity = t.entities.get(row.tenant, row.entity)
+    released = at(entity.state, "backfill") is not None
+    return entity.dormant or (released and at(entity.state, "sides", row.vendor, "first") is None)
+
+
+@statement("views.needs", "category vendor external_id kind need parts backfill")
 def needs(t: Tables, tenant: str, vendor: str, now: datetime, limit: int) -> Answers:
     rows = [
         row
@@ -146,7 +165,7 @@ def needs(t: Tables, tenant: str, vendor: str, now: datetime, limit: int) -> Ans
         if row.need is not None or (row.check_at is not None and row.check_at <= now)
         if _addressed(row) and _entity(t, row)
     ]
-    rows.sort(key=lambda row: (_need(t, row), row.category, row.external_id))
+    rows.sort(key=lambda row: (_backfill(t, row), _need(t, row), row.category, row.external_id))
     return [
         (
             row.category,
@@ -154,8 +173,8 @@ def needs(t: Tables, tenant: str, vendor: str, now: datetime, limit: int) -> Ans
             row.external_id,
             row.kind,
             _need(t, row),
-            t.entities.get(tenant, row.entity).dormant,
             row.parts,
+            _backfill(t, row),
         )
         for row in rows[:limit]
     ]
@@ -178,7 +197,9 @@ def due_commands(
         if row.target == target and (row.due_at is None or row.due_at <= now)
         if (row.command, row.position) not in rests
     ]
-    rows.sort(key=lambda row: (row.record is None, row.due_at is None, row.due_at or now, row.issued))
+    rows.sort(
+        key=lambda row: (row.backfill, row.record is None, row.due_at is None, row.due_at or now, row.issued)
+    )
     return _as_json(rows[:limit])
 
 
@@ -264,9 +285,19 @@ def joining(t: Tables, tenant: str, categories: list[str]) -> Answers:
     ]
 
 
-@statement("views.waiting", "count")
+@statement("views.waiting", "category entities")
 def waiting(t: Tables, tenant: str) -> Answers:
-    return [(len(t.entities.where(tenant=tenant, dormant=True)),)]
+    released = {row.category for row in t.batches.where(tenant=tenant, kind="first_sync")}
+    rows = t.entities.where(tenant=tenant, dormant=True)
+    return [*sorted(Counter(row.category for row in rows if row.category not in released).items())]
+
+
+@statement("views.backfilled", "target ended open")
+def backfilled(t: Tables, tenant: str, since: int) -> Answers:
+    rows = [row for row in t.commands.where(tenant=tenant, backfill=True) if row.issued > since]
+    ended = Counter(row.target for row in rows if row.state not in (*_OPEN, "superseded"))
+    open_ = Counter(row.target for row in rows if row.state in _OPEN)
+    return [(each, ended[each], open_[each]) for each in sorted({row.target for row in rows})]
 
 
 @statement("views.joined_records", "external_id")

@@ -16,6 +16,7 @@ import msgspec
 from daemon.deliver.target import Met, ready
 from daemon.domain.errors import UntranslatablePayload
 from daemon.domain.events import (
+    FIRST_SYNC,
     LOG_RESTORED,
     SCHEMA_VERSION,
     BatchHeld,
@@ -30,6 +31,7 @@ from daemon.domain.events import (
     ConflictResolved,
     Decision,
     Event,
+    FirstSyncReleased,
     LogRestored,
     NewEvent,
     Reading,
@@ -48,6 +50,7 @@ from daemon.domain.streams import (
     batch_stream,
     derived_id,
     entity_stream,
+    first_sync_stream,
     other,
     record_stream,
 )
@@ -585,6 +588,7 @@ class Pair:
             self._heir(entity, kin),
             self.polled if self.awaits_polls else dict.fromkeys(VENDORS, self.head),
             self.brakes(),
+            frozenset(row.category for row in self.fold.batches.values() if row.kind == FIRST_SYNC),
         )
 
     def _heir(self, entity: Entity, kin: dict[str, Entity]) -> Entity | None:
@@ -624,6 +628,12 @@ class Pair:
         stream, kind = batch_stream(decision.batch), type(decision).__name__
         event_id = derived_id(TENANT, stream, kind)
         self.append([NewEvent(event_id, stream, kind, "toveis", self.now, encode(decision), event_id)])
+
+    def let_go(self, category: str) -> None:
+        """An operator releases what only the first polls saw of a category."""
+        stream, kind = first_sync_stream(TENANT, category), FirstSyncReleased.__name__
+        data, event_id = encode(FirstSyncReleased(category, "kari")), derived_id(TENANT, stream, kind)
+        self.append([NewEvent(event_id, stream, kind, "operator", self.now, data, event_id)])
 
     def kin(self, entity: Entity) -> dict[str, Entity]:
         """The entities that this one joins; Vitec knows persons and companies alike as contacts."""

@@ -147,6 +147,10 @@ class PropstreetClient:
         other._endpoint = self._endpoint.at(priority)
         return other
 
+    def fits(self, priority: Priority, calls: int) -> bool:
+        """Whether so many calls of a priority could leave now."""
+        return self._endpoint.fits(priority, calls)
+
     async def page(
         self,
         category: str,

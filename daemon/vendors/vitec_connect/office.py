@@ -97,6 +97,10 @@ class Office:
         """What the polls ask for: who changed just now."""
         await self._call(CHANGED, query={"ChangedAtFrom": self._clock().isoformat()})
 
+    def fits(self, priority: Priority, calls: int) -> bool:
+        """Whether so many calls of a priority could leave now."""
+        return self._endpoint.fits(priority, calls)
+
     async def _read(self, kind: str, ids: Sequence[str]) -> dict[str, bytes]:
         """Records by contact id, in batches of 20; an id that the vendor does not know is absent."""
         found: dict[str, bytes] = {}

@@ -117,6 +117,10 @@ class VitecHubClient:
         """What is open to this login."""
         await self._call(METHODS)
 
+    def fits(self, priority: Priority, calls: int) -> bool:
+        """Whether so many calls of a priority could leave now."""
+        return self._endpoint.fits(priority, calls)
+
     async def methods(self) -> list[str]:
         """The functions that are open to this login (login and rights).
 
