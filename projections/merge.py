@@ -63,6 +63,8 @@ def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
                 Push(o.position, o.fields, o.time, o.etag, o.recorded_at, o.removed, o.reference)
             )
         else:
+            if not rules.etags and not _read_overlaps(side, o, o.started):
+                _glimpse(entity, side, o, flying, rules)
             side.ask(o.position)
         return
     if o.started is None and _push_is_doubtful(side, o):
@@ -80,6 +82,15 @@ def observe(entity: Entity, side: Side, o: Observation, rules: Rules) -> None:
     if o.started is not None:
         _settle(side, o)
     _advance(side, o)
+
+
+def _glimpse(entity: Entity, side: Side, o: Observation, flying: Attempt, rules: Rules) -> None:
+    """A read while a write is under way shows what is being written, and was not there: what is read next is younger."""
+    for field, want in flying.want.items():
+        present, value = side.shadow.get(field), o.fields.get(field, want.replaces)
+        new = field in o.fields and (present is None or not rules.same(field, value, present.value))
+        if new and rules.kept(field, want.value, value):
+            _ours(entity, side, rules, field, value, flying, o.position)
 
 
 def _push_is_doubtful(side: Side, o: Observation) -> bool:

@@ -29,12 +29,12 @@ class Keyring:
 
     async def verify(self, headers: Mapping[str, str], body: bytes) -> str:
         """The delivery's id; raises InvalidSignature, and DatabaseUnreachable where no key is known yet."""
-        tried = self._kept
+        tried, asked = self._kept, asyncio.get_running_loop().time()
         try:
             return self._verified(headers, body)
         except InvalidSignature:
             async with self._looking:  # whoever comes meanwhile waits for what the first one finds
-                if self._kept is tried:
+                if self._kept is tried and self._looked <= asked:
                     await self._look_again()
             if self._kept is tried:
                 raise
@@ -47,11 +47,10 @@ class Keyring:
         return verify(keys, headers, body, self._tenant.clock().timestamp())
 
     async def _look_again(self) -> None:
-        """Look for keys that were kept since the last look."""
-        now = asyncio.get_running_loop().time()
-        if now < self._looked + PAUSE:
-            return
-        self._looked = now
+        """Look for keys that were kept since the last look, a little after that: a new webhook's delivery is not refused."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._looked + PAUSE - loop.time()))
+        self._looked = loop.time()
         try:
             async with self._tenant.connection() as conn:
                 secrets = await subscriptions.secrets(conn, self._tenant.name)

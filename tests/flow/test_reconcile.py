@@ -229,9 +229,12 @@ async def test_a_removal_that_nobody_told_of_is_found_by_asking_for_the_record(t
 
 async def test_several_candidates_are_told_as_held(town: Flow) -> None:
     twice = {"lastName": "Dahl", "email": {"emailAddress": "dahl@example.se"}}
+    await town.forget_connection()
+    await town.daemon.stop()  # it must not meet them one by one
     for name in ("Åke", "Örjan"):
         town.world.vitec.create("person", firstName=name, **twice)
     town.world.propstreet.create("contact", firstName="D", lastName="Dahl", email="dahl@example.se")
+    await town.daemon.start()
 
     async def held() -> bool:
         waits = await views.held(await town.connect(), TENANT)

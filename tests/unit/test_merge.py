@@ -427,6 +427,19 @@ def test_what_is_typed_after_a_write_that_was_taken_is_the_later_edit_whatever_t
     assert pair.told(ConflictResolved) == []
 
 
+def test_what_is_typed_after_our_value_was_seen_there_is_the_later_edit_though_the_answer_is_lost() -> None:
+    pair = linked()
+    writing = due(pair, VITEC).leave()
+    pair.read(VITEC)  # a poll, while it is under way
+    pair.vitec.edit(first_name="Anni", at=START - timedelta(minutes=10))
+    writing.lose()
+    pair.fetch(VITEC)
+    assert pair.entity.changed(VITEC, "first_name")
+    assert not pair.entity.changed(PROPSTREET, "first_name")
+    pair.sync_up()
+    assert pair.values("first_name") == ("Anni", "Anni")
+
+
 def test_after_a_restore_nobody_remembers_that_a_write_was_taken() -> None:
     pair = linked()
     due(pair, VITEC).leave().lose(taken=True)
