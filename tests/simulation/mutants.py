@@ -295,7 +295,10 @@ def mark_beside_the_database() -> AbstractContextManager[Any]:
 
 def limiter() -> AbstractContextManager[Any]:
     """Calls leave at their pace, however many have left."""
-    return _put(Window, "delay", lambda *_: 0.0)
+    stack = ExitStack()
+    stack.enter_context(_put(Window, "delay", lambda *_: 0.0))
+    stack.enter_context(_put(Window, "room", lambda window, *_: window.limit))
+    return stack
 
 
 def fence() -> AbstractContextManager[Any]:
