@@ -103,7 +103,7 @@ async def _opened(
     """The tenant as a stage would have it, and its vendors, with the calls on the same record."""
     import aiohttp
 
-    from daemon.app import Limiters, Vendors
+    from daemon.clients import Limiters, Vendors
     from daemon.domain.capabilities import available
     from daemon.processor import Tenant
     from daemon.storage.appender import Appender

@@ -11,10 +11,11 @@ import click
 import msgspec
 
 from daemon import telemetry
-from daemon.app import Limiters, propstreet_client, utc_now
+from daemon.app import utc_now
 from daemon.cli import FINDINGS
 from daemon.cli.harmless import harmless
 from daemon.cli.opening import connected, database
+from daemon.clients import Limiters, propstreet_client
 from daemon.domain.capabilities import NOT_AT_THE_HUB, available
 from daemon.domain.errors import AccessDenied, UsageError, VendorError
 from daemon.domain.settings import Settings, TenantSettings

@@ -14,7 +14,8 @@ from uuid import UUID
 
 import asyncpg
 
-from daemon.app import Daemon, Limiters, Vendors, begun
+from daemon.app import Daemon, begun
+from daemon.clients import Limiters, Vendors
 from daemon.domain.capabilities import available
 from daemon.domain.errors import DatabaseUnreachable
 from daemon.domain.settings import Mode, TenantSettings
