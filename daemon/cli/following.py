@@ -152,7 +152,7 @@ def _screen() -> Iterator[Report]:
     columns = (TextColumn("writes"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f}"))
     with Bar(*columns, TextColumn("{task.fields[rest]}"), console=Console(stderr=True)) as bar:
         click.echo("Ctrl-C ends this display; the daemon goes on with the work", err=True)
-        task = bar.add_task("writes", total=None, rest="")
+        task = bar.add_task("writes", total=0, rest="")
         yield lambda progress, rest: bar.update(
             task, completed=progress.done, total=progress.total, rest=rest
         )

@@ -143,5 +143,5 @@ def progress() -> "Iterator[Progress | None]":
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} events"),
     )
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fold", total=None)
+        task = bar.add_task("fold", total=0)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -274,3 +275,30 @@ def reachable(dsn: str) -> str:
     return dsn.replace("%2Fproc%2Fself%2F", f"%2Fproc%2F{os.getpid()}%2F").replace(
         "/proc/self/", f"/proc/{os.getpid()}/"
     )
+
+
+@pytest.mark.parametrize("command", ["replay", "verify"])
+async def test_on_a_terminal_a_long_command_shows_how_far_it_is(flow: Up, command: str) -> None:
+    async with flow() as running:
+        await running.settled()
+        ours, theirs = os.openpty()
+        words = (command, "--config", str(running.config_file))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "daemon", *words, stdout=-1, stderr=theirs
+        )
+        os.close(theirs)
+        shown = await asyncio.to_thread(_told_on, ours)
+        assert await process.wait() == 0
+        assert "folding" in shown
+
+
+def _told_on(terminal: int) -> str:
+    """Everything that is written on a terminal until nobody has it open."""
+    told = b""
+    try:
+        while text := os.read(terminal, 4096):
+            told += text
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    return told.decode()
