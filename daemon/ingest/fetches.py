@@ -39,9 +39,6 @@ PATIENCE: Final = 4
 FEW: Final = 5
 """So many of them in a tick: there may be thousands, and nobody waits for them."""
 
-SOME: Final = 40
-"""So many records in a tick that wait for their release: what is live comes next."""
-
 KINDS: Final[dict[str, Kind]] = {"contact": "Person", "company": "Company"}
 
 
