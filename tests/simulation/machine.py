@@ -137,6 +137,11 @@ class Machine:
         """The stages that rest after a failure: they have not looked since."""
         return [s.name for s in self._daemon.services if s.failures] if self._daemon is not None else []
 
+    @property
+    def still(self) -> bool:
+        """The process stands still, and will go on."""
+        return self._loop.now < self._paused_until
+
     def start(self) -> None:
         """Begin a new life."""
         if self._pool is None:
@@ -270,7 +275,7 @@ class Machine:
         """One operation: perhaps the last of this life, mostly quick, sometimes not."""
         if LIFE.get() != self.life:
             await forever()
-        while self._loop.now < self._paused_until:  # noqa: ASYNC110 - time itself is waited for
+        while self.still:  # noqa: ASYNC110 - time itself is waited for
             await asyncio.sleep(self._paused_until - self._loop.now)
         self.operations += 1
         if self.operations in self.crashes:

@@ -426,6 +426,8 @@ class World:
         """What is under way, or waits for something that will come by itself."""
         if not self.machine.up:
             return "the daemon is down"
+        if any(machine.still for machine in self.machines):
+            return "a daemon stands still"
         if resting := [name for machine in self.machines for name in machine.resting]:
             return f"resting: {', '.join(resting)}"
         if not self._is_told():
