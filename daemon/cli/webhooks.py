@@ -1,5 +1,6 @@
 """`toveis webhooks`: our webhook at Propstreet, and what to ask Vitec for."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,16 +69,9 @@ def register(config_file: Path | None, tenant: str | None, as_json: bool) -> int
     \b
     Example:  toveis webhooks register
     """
-    settings = load(config_file, secrets=True)
-    chosen = tenant_of(settings, tenant)
     from daemon.cli import subscribing
 
-    subscribing.wants_address(settings)
-    return subscribing.answered(
-        lambda: subscribing.say(
-            subscribing.at_propstreet(settings, chosen, subscribing.registered), as_json=as_json
-        )
-    )
+    return _done(config_file, tenant, subscribing.registered, as_json=as_json)
 
 
 @webhooks.command()
@@ -92,16 +86,9 @@ def test(config_file: Path | None, tenant: str | None, as_json: bool) -> int:
     \b
     Example:  toveis webhooks test
     """
-    settings = load(config_file, secrets=True)
-    chosen = tenant_of(settings, tenant)
     from daemon.cli import subscribing
 
-    subscribing.wants_address(settings)
-    return subscribing.answered(
-        lambda: subscribing.say(
-            subscribing.at_propstreet(settings, chosen, subscribing.tested), as_json=as_json
-        )
-    )
+    return _done(config_file, tenant, subscribing.tested, as_json=as_json)
 
 
 @webhooks.command()
@@ -118,16 +105,28 @@ def replay(config_file: Path | None, tenant: str | None, since: str | None, as_j
     Example:  toveis webhooks replay
               toveis webhooks replay --since "3h ago"
     """
-    settings = load(config_file, secrets=True)
-    chosen = tenant_of(settings, tenant)
     begin = moment(since)
     from daemon.cli import subscribing
-
-    subscribing.wants_address(settings)
 
     async def replayed(bench: "subscribing.Bench") -> "subscribing.Said":
         return await subscribing.replayed(bench, begin)
 
+    return _done(config_file, tenant, replayed, as_json=as_json)
+
+
+def _done(
+    config_file: Path | None,
+    tenant: str | None,
+    work: Callable[["subscribing.Bench"], Awaitable["subscribing.Said"]],
+    *,
+    as_json: bool,
+) -> int:
+    """Do something about our webhook at Propstreet, and say what came of it."""
+    settings = load(config_file, secrets=True)
+    chosen = tenant_of(settings, tenant)
+    from daemon.cli import subscribing
+
+    subscribing.wants_address(settings)
     return subscribing.answered(
-        lambda: subscribing.say(subscribing.at_propstreet(settings, chosen, replayed), as_json=as_json)
+        lambda: subscribing.say(subscribing.at_propstreet(settings, chosen, work), as_json=as_json)
     )
