@@ -179,6 +179,8 @@ class ConflictResolved(Decision, frozen=True):
 
     An operator's is the reverse of an earlier one: it `restores` what had lost there. `by` is the system's user, `seen`
     are the positions of the field at Vitec and at Propstreet that the operator looked at, None for a side without it.
+    `doubt` is the position of the event after which a write of ours may have landed and been typed over unseen: the
+    loser's time is no later than it was known, and this may be the second conflict about the same two values.
     """
 
     conflict: str
@@ -196,6 +198,7 @@ class ConflictResolved(Decision, frozen=True):
     restores: str | None = None
     by: str | None = None
     seen: tuple[int | None, int | None] | None = None
+    doubt: int | None = None
 
 
 class FieldsAgreed(Decision, frozen=True):

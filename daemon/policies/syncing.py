@@ -410,6 +410,7 @@ def _conflicts(entity: Entity, target: str, due: dict[str, Want], verdicts: dict
             loser_position=loser.position,
             rule=verdict.rule if verdict is not None and conflict else "doubt",
             order_uncertain=conflict and close and not want.override,
+            doubt=doubt,
         )
         events.append((entity.id, resolved))
     return events

@@ -337,7 +337,11 @@ async def test_a_vendor_that_is_away_is_waited_for_and_the_other_goes_on(town: F
     town.world.propstreet.faults.random_rate(kind, 0.0)
     await converged(town)
     assert last_name(town, one, there) == {"Vik 19"}
-    assert (await state(town))["away"] == {}
+
+    async def back() -> bool:
+        return bool((await state(town))["away"] == {})
+
+    await eventually(back, PATIENCE)  # the write is there before its answer is
     assert (await state(town))["commands"]["dead"] == 0
 
 

@@ -45,7 +45,7 @@ def counted(bench: Bench) -> Figures:
 
 def is_doubt(conflict: ConflictResolved) -> bool:
     """Whether it only says that an edit may have been overwritten."""
-    return conflict.rule == "doubt"
+    return conflict.doubt is not None
 
 
 def _echoes(bench: Bench) -> Iterator[int]:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from tests.simulation.truth import GIVEN, Cell, Record, Truth, Version
+from tests.simulation.truth import Cell, Record, Truth, Version
 
 Knows = frozenset[int]
 """Numbers of versions that were typed."""
@@ -114,9 +114,7 @@ class Lineage:
         return []
 
     def _is_given(self, version: Version) -> bool:
-        cell = version.cell
-        blank = version.value in ("", "SE") or (cell.category, cell.field, version.value) in GIVEN
-        return (version.replaced is None and blank) or cell.category in ("note", "lead", "link")
+        return version.given or version.cell.category in ("note", "lead", "link")
 
     @cached_property
     def alive(self) -> Knows:

@@ -18,7 +18,7 @@ from daemon.domain.events import (
     Want,
 )
 from tests.simulation.bench import Bench, Violation, named
-from tests.simulation.truth import GIVEN, Version, plain
+from tests.simulation.truth import Version, plain
 
 OUTCOMES: Final = (
     CommandSucceeded | CommandFailed | CommandUnknown | CommandDeadLettered | CommandHeld | CommandSuperseded
@@ -80,9 +80,7 @@ def explains(bench: Bench) -> Iterator[Violation]:
     for cells in bench.paired():
         for cell in cells:
             version = bench.truth.present[cell]
-            given = (cell.category, cell.field, version.value) in GIVEN
-            new = version.replaced is None and (given or not version.value)
-            if new or bench.is_forgotten(version.at):
+            if version.given or bench.is_forgotten(version.at):
                 continue
             if version.who != "daemon":
                 if f"{cell.category}:{cell.vendor}:{cell.record}" not in seen:

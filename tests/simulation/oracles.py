@@ -181,11 +181,11 @@ def in_window(bench: Bench) -> list[Version]:
     return [v for o in overwritten for v in o.lost if bench.truth.in_window(v, o.by)]
 
 
-def _in_conflict(bench: Bench, version: Version, rule: str | None = None) -> bool:
+def _in_conflict(bench: Bench, version: Version, *, doubted: bool = False) -> bool:
     cell = version.cell
     name, _, tag = cell.field.partition(":")
     for _, conflict in bench.conflicts:
-        if rule not in (None, conflict.rule):
+        if doubted and conflict.doubt is None:
             continue
         if conflict.field != name or not _of_entity(bench, conflict.entity, cell[:3]):
             continue
@@ -411,7 +411,7 @@ def reverted(bench: Bench) -> Iterator[Violation]:
         by = each.by
         unseen = not any(value == by.value and at < by.at for at, value in bench.observed.get(by.cell, ()))
         in_window = any(bench.truth.in_window(version, by) for version in each.lost)
-        doubted = all(_in_conflict(bench, version, "doubt") for version in each.lost[-1:])
+        doubted = all(_in_conflict(bench, version, doubted=True) for version in each.lost[-1:])
         if (
             in_window
             or doubted
@@ -437,10 +437,14 @@ def _landed_late(bench: Bench, version: Version | None) -> bool:
 
 
 def looped(bench: Bench) -> Iterator[Violation]:
-    """Writes with nothing new in them, from a side where the daemon had written it itself: a loop begins so."""
+    """Writes with nothing new in them, from a side where the daemon had written it itself: a loop begins so.
+
+    A write of ours that a restored backup forgot looks like an edit; what loses to it stands in a conflict.
+    """
     for version in bench.lineage.rounds:
         before = bench.truth.version(version.replaced) if version.replaced is not None else None
-        if bench.is_restored(version) or _landed_late(bench, before):
+        forgotten = any(bench.is_forgotten(each.at) for each in bench.lineage.sources(version))
+        if bench.is_restored(version) or forgotten or _landed_late(bench, before):
             continue
         story = "; ".join(
             f"{v.at:.3f} {v.cell.vendor} {v.who} {v.value!r}" for v in bench.lineage.story(version.cell)

@@ -79,6 +79,12 @@ class Version(Struct, frozen=True, gc=False):
     replaced: int | None
 
     @property
+    def given(self) -> bool:
+        """Whether a new record had it by itself: a blank, or what Propstreet gives it."""
+        blank = self.value == plain(self.cell.field, None)
+        return self.replaced is None and (blank or (self.cell.category, self.cell.field, self.value) in GIVEN)
+
+    @property
     def typed(self) -> bool:
         """Whether somebody meant it: not what the daemon or a vendor wrote, and no blank of a new record."""
         said = bool(self.value) and (self.cell.category, self.cell.field, self.value) not in GIVEN
