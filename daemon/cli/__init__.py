@@ -86,7 +86,7 @@ def _main(arguments: list[str]) -> int:
     try:
         outcome = toveis.main(arguments, prog_name="toveis", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _say(_what_to_type(error))
         return USAGE
     except click.exceptions.Abort:
         return 130
@@ -109,6 +109,13 @@ def _main(arguments: list[str]) -> int:
         _unexpected(error)
         return UNEXPECTED
     return outcome if isinstance(outcome, int) else 0
+
+
+def _what_to_type(error: click.ClickException) -> str:
+    """click's own message as one line, with the help that tells more."""
+    ctx = getattr(error, "ctx", None)
+    more = f" (`{ctx.command_path} --help` tells more)" if ctx is not None else ""
+    return " ".join(error.format_message().split()).rstrip(".") + more
 
 
 def _say(text: str) -> None:

@@ -83,6 +83,8 @@ def unlink(
     \b
     Example:  toveis unlink contact vitec:ADR0123 --reason "father and son"
     """
+    if not reason.strip():
+        raise UsageError("--reason is empty; say why, or leave it out")
     settings = load(config_file, secrets=False)
     chosen = tenant_of(settings, tenant)
 

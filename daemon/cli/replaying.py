@@ -45,11 +45,12 @@ def replay(
     if view is not None and not dry_run:
         raise UsageError("a replay always rebuilds every view; give --view together with --dry-run")
     settings = load(config_file, secrets=False)
+    if dry_run or tenant is not None:
+        chosen = tenant_of(settings, tenant)
     from daemon.processor import options_of
     from daemon.storage import log, rebuild
 
     if dry_run:
-        chosen = tenant_of(settings, tenant)
 
         async def compare(conn: "Connection") -> list["Difference"]:
             with progress() as report:
