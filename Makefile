@@ -1,6 +1,6 @@
 SEEDS = 1000
 
-.PHONY: help sandbox test test-slow check bench simulate mutants lock
+.PHONY: help sandbox test test-slow check bench simulate mutants docs lock
 .DEFAULT_GOAL := help
 PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n 2 --dist loadfile
@@ -32,6 +32,9 @@ simulate: .venv/dev.done ## stories in virtual time, told and judged: SEEDS of t
 
 mutants: .venv/dev.done ## takes each mechanism of the merge out, and looks for the first story that notices
 	PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation --mutants --seeds 500 $(ARGS)
+
+docs: .venv/dev.done ## write anew what docs/ says from the code
+	.venv/bin/python -m tests.documents
 
 lock: .venv/dev.done ## write requirements/*.txt anew from *.in (ARGS="--upgrade" takes newer versions)
 	for set in bootstrap runtime dev; do \
