@@ -1,6 +1,6 @@
 SEEDS = 1000
 
-.PHONY: help sandbox test test-slow check bench simulate mutants docs lock
+.PHONY: help sandbox test test-slow lint check bench simulate mutants docs lock
 .DEFAULT_GOAL := help
 PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n 2 --dist loadfile
@@ -17,11 +17,13 @@ test: .venv/dev.done ## every test but the slow ones; ARGS go to pytest
 test-slow: .venv/dev.done ## the slow tests
 	$(PYTEST) $(PARALLEL) -m slow $(ARGS)
 
-check: .venv/dev.done ## format, lint, types, import contracts, and the unit tests
+lint: .venv/dev.done ## format, lint, types and import contracts
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+check: lint ## the same, and the unit tests: what must be clean before a commit
 	$(PYTEST) $(PARALLEL) tests/unit -q -m "not slow"
 
 bench: .venv/dev.done ## the benchmarks, as a table

@@ -237,3 +237,16 @@ def test_nothing_points_outside_the_project() -> None:
         if place in path.read_text(errors="ignore")
     }
     assert pointing == set()
+
+
+def test_every_test_that_a_guarantee_names_exists_and_is_as_slow_as_it_says() -> None:
+    slow: dict[str, bool] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                marks = [ast.unparse(each) for each in node.decorator_list]
+                slow[node.name] = "pytest.mark.slow" in marks
+    named = re.findall(r"(† )?`(test_\w+)`", (DOCS / "guarantees.md").read_text("utf-8"))
+    assert len(named) > 30
+    assert [name for _, name in named if name not in slow] == []
+    assert [name for dagger, name in named if bool(dagger) != slow[name]] == []
