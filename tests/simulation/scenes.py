@@ -181,6 +181,15 @@ class Scenes:
             yield self._edit("vitec", who, "name", self.value("name"), carried + 1, "company")
         yield BackupRestored(carried + 5, at=carried + 6)
 
+    def namesakes(self) -> Iterator[Create]:
+        """Mother and daughter, of one name and one phone, are entered at Propstreet in the same moment."""
+        (one, told), (other, _) = self._person(), self._person()
+        for who, after in ((one, 0.0), (other, round(self.chance.uniform(0.0, 0.05), 3))):
+            own = {**told, "email": self.value("email"), "phone": told.get("phone") or self.value("phone")}
+            told = own
+            self._remember("propstreet", "contact", who, own)
+            yield Create("propstreet", "contact", who, own, at=2.0 + after)
+
     def _return(self) -> Scene:
         """A to B and back to A at one side."""
         who, field, vendor = self._someone(), self.chance.choice(OF_CONTACT), self._vendor()
