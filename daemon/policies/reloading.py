@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from daemon.domain.settings import Limits, Settings, TenantSettings
+from daemon.domain.settings import Limits, Secret, Settings, TenantSettings
 
 WINDOWS = ("per_second", "per_minute", "per_hour")
 
@@ -83,11 +83,9 @@ def _differences(now: Settings, file: Settings) -> Iterator[tuple[str, tuple[Any
 def _apart(path: str, now: msgspec.Struct, file: msgspec.Struct) -> Iterator[tuple[str, tuple[Any, Any]]]:
     for field in now.__struct_fields__:
         old, new = getattr(now, field), getattr(file, field)
-        if old == new and _order(old) == _order(new):
-            continue
-        if type(old) is type(new) and hasattr(old, "__struct_fields__") and not hasattr(old, "reveal"):
+        if isinstance(old, msgspec.Struct) and type(old) is type(new) and not isinstance(old, Secret):
             yield from _apart(f"{path}{field}.", old, new)
-        else:
+        elif old != new or _order(old) != _order(new):
             yield f"{path}{field}", (old, new)
 
 
