@@ -54,6 +54,10 @@ class DaemonProcess:
         assert self._process is not None
         return self._process.pid
 
+    def reload(self) -> None:
+        """SIGHUP: it reads its configuration again."""
+        os.kill(self.pid, signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL: no warning, no drain."""
         if self._process is not None:

@@ -1,8 +1,6 @@
 """SIGHUP: the daemon that runs takes on what it can of the file, says what it cannot, and loses nothing."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ async def reload(running: Flow, event: str, *changes: tuple[str, str]) -> dict[s
         text = text.replace(old, new, 1)
     running.config_file.write_text(text, "utf-8")
     before = len(told(running, event))
-    os.kill(running.daemon.pid, signal.SIGHUP)
+    running.daemon.reload()
     await eventually(lambda: len(told(running, event)) > before, 60.0)
     return told(running, event)[-1]
 
@@ -154,7 +152,7 @@ async def test_a_file_that_is_gone_changes_nothing(flow: Up, tmp_path: Path) -> 
     async with flow(subscribe=False) as running:
         hidden = tmp_path / "hidden.toml"
         running.config_file.rename(hidden)
-        os.kill(running.daemon.pid, signal.SIGHUP)
+        running.daemon.reload()
         await eventually(lambda: told(running, "reload.refused"), 30.0)
         hidden.rename(running.config_file)
         await reload(running, "reload.nothing_new")
