@@ -57,7 +57,7 @@ async def test_the_mode_changes_while_the_daemon_runs_and_what_was_only_observed
         async def observed() -> bool:
             conn = await running.connect()
             asked = "SELECT count(*) FROM commands WHERE state = 'held' AND reason = 'observe'"
-            return await conn.fetchval(asked) == 1
+            return bool(await conn.fetchval(asked) == 1)
 
         await eventually(observed, 60.0)
         await running.settled()
