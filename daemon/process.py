@@ -5,6 +5,7 @@ import gc
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Final
 
 from daemon.app import Daemon, running
 from daemon.domain.errors import ConfigError, DatabaseUnreachable
@@ -15,6 +16,10 @@ from daemon.reloading import reloads
 from daemon.storage import migrations
 from daemon.storage.connection import owner
 from daemon.telemetry import log
+from daemon.tenancy import DRAIN, LAST_WORD
+
+STOPPED_WITHIN: Final = DRAIN + LAST_WORD
+"""Seconds from SIGTERM to the end, whatever is under way; a service manager must wait longer."""
 
 
 async def run(
