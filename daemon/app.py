@@ -1,10 +1,8 @@
-"""The composition root: settings in, a running daemon out. It stops upstream first, so that nothing is left half-done."""
+"""The composition root: settings in, the running parts out. They stop upstream first, so that nothing is left half-done."""
 
 import asyncio
-import gc
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +21,6 @@ from daemon.domain.capabilities import available
 from daemon.domain.errors import ConfigError, DatabaseUnreachable
 from daemon.domain.settings import Settings
 from daemon.domain.subscriptions import address_of
-from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.incarnation import Keeper, MarkFile
 from daemon.ingest.estates import VitecEstatePoller, VitecRelationPoller
 from daemon.ingest.fetches import PropstreetFetcher, VitecConnectFetcher
@@ -35,13 +32,16 @@ from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, Vite
 from daemon.ingest.subscriptions import SubscriptionKeeper
 from daemon.instance import instance
 from daemon.lookout import Lookout
+from daemon.notify import SILENT, Notifier
 from daemon.policies.plan import direction
 from daemon.processor import Tenant, options_of
 from daemon.project import Projector, refold
+from daemon.pulse import Work
 from daemon.react import Reactor
 from daemon.reconcile import Auditor
+from daemon.reloading import Reloader
 from daemon.service import Service
-from daemon.storage import leases, migrations, rebuild
+from daemon.storage import leases, rebuild
 from daemon.storage import log as event_log
 from daemon.storage.appender import Appender
 from daemon.storage.connection import Connection, open_pool, owner, unreachable
@@ -52,6 +52,10 @@ from daemon.tenancy import Crew, Holder
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_hub.client import VitecHubClient
+from daemon.watchdog import Watchdog
+
+STEP: Final = 300
+"""Seconds that the service manager is asked for after each page of a rebuild: the views are written after the last."""
 
 
 def utc_now() -> datetime:
@@ -62,52 +66,6 @@ def utc_now() -> datetime:
 def boot_time() -> float:
     """Seconds that run on while the process is stopped and while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-async def run(
-    settings: Settings,
-    dsn: str,
-    server: EmbeddedPostgres | None,
-    *,
-    on_ready: Callable[[int], None] | None = None,
-) -> None:
-    """Run until SIGTERM or SIGINT; `server` is the embedded PostgreSQL, if it is ours. `on_ready` is told the port.
-
-    Raises ConfigError when migrations are missing.
-    """
-    async with AsyncExitStack() as stack:
-        stop = asyncio.Event()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-        await _migrate(dsn, embedded=server is not None)
-        if server is not None:
-            keeping = asyncio.create_task(_keep_alive(server))
-            stack.callback(keeping.cancel)
-        daemon = await stack.enter_async_context(running(settings, dsn, alone=server is not None))
-        gc.collect()
-        gc.freeze()  # what is up now stays up: the collector need not look at it again and again
-        gc.set_threshold(20_000, 20, 20)
-        log.info("app.ready", port=daemon.port, mode=settings.mode)
-        if on_ready is not None:
-            on_ready(daemon.port)
-        failed = asyncio.create_task(daemon.failure())
-        await asyncio.wait([asyncio.create_task(stop.wait()), failed], return_when=asyncio.FIRST_COMPLETED)
-        log.info("app.stopping")
-        if failed.done():
-            failed.result()
-
-
-async def _keep_alive(server: EmbeddedPostgres) -> None:
-    """PostgreSQL may end by itself (a full disk, the kernel short of memory): start it again."""
-    while True:
-        await asyncio.sleep(1)
-        try:
-            if server.revive():
-                log.warning(
-                    "app.database_started_again", advice="postgres.log in data_dir says why it had ended"
-                )
-        except (DatabaseUnreachable, OSError) as error:
-            log.error("app.database_does_not_start", reason=type(error).__name__)
 
 
 def warnings(settings: Settings) -> list[str]:
@@ -137,30 +95,29 @@ def warnings(settings: Settings) -> list[str]:
     return found
 
 
-async def _migrate(dsn: str, *, embedded: bool) -> None:
-    """The embedded database is migrated here; for any other the operator decides when."""
-    if embedded:
-        for name in await migrations.migrate(dsn):
-            log.info("app.migrated", migration=name)
-        return
-    async with owner(dsn) as conn:
-        if missing := await migrations.missing(conn):
-            problem = f"database.dsn: {len(missing)} migrations are missing; run `toveis migrate`"
-            raise ConfigError([problem])
-
-
 class Daemon:
     """The running parts: what runs for the daemon as a whole, and for each tenant that it has."""
 
-    def __init__(self, keepers: Sequence[Service], holder: Holder) -> None:
+    reloader: Reloader
+
+    def __init__(
+        self, keepers: Sequence[Service], holder: Holder, appenders: Sequence[Appender] = ()
+    ) -> None:
         self.holder = holder
         self.port = 0
+        self._appenders = appenders
         self._crew = Crew([*keepers, holder])
 
     @property
     def services(self) -> list[Service]:
         """Everything that runs, upstream first."""
         return [*self.holder.services, *self._crew.services]
+
+    @property
+    def works(self) -> list[Work]:
+        """Whatever may be under way."""
+        ours = [appender.work for appender in self._appenders]
+        return [*ours, *(service.work for service in self._crew.services), *self.holder.works]
 
     async def failure(self) -> None:
         """Wait until a stage ends with an error, and raise it."""
@@ -204,7 +161,9 @@ WAKES: Final[dict[type[Service], tuple[str, ...]]] = {
 
 
 @asynccontextmanager
-async def running(settings: Settings, dsn: str, *, alone: bool = False) -> AsyncIterator[Daemon]:
+async def running(
+    settings: Settings, dsn: str, *, alone: bool = False, notifier: Notifier = SILENT
+) -> AsyncIterator[Daemon]:
     """Everything up, and down again in the right order. The open port comes first: nothing sent to us is lost.
 
     Only which log this is must be known before that. Nobody else uses the database of a daemon that is `alone`.
@@ -230,13 +189,13 @@ async def running(settings: Settings, dsn: str, *, alone: bool = False) -> Async
         stack.push_async_callback(limiters.settle)
         vendors = {name: Vendors(tenant, session, limiters) for name, tenant in tenants.items()}
         port = await stack.enter_async_context(_port(settings, tenants, vendors))
-        await _refold(settings, dsn, None if alone else me)
+        await _refold(settings, dsn, None if alone else me, notifier)
 
         async def begin(lease: Lease) -> Sequence[Service]:
             address = address_of(settings.http.public_url, lease.tenant)
             return await begun(tenants[lease.tenant].under(lease), session, limiters, address)
 
-        name = f"{gethostname()}:{port}"
+        name, watchdog = f"{gethostname()}:{port}", Watchdog(notifier)
         holder = Holder(
             me,
             name,
@@ -246,9 +205,11 @@ async def running(settings: Settings, dsn: str, *, alone: bool = False) -> Async
             ticks=boot_time,
             fresh=uuid4,
             alone=alone,
+            each_round=lambda: watchdog.look(daemon.works),
         )
-        daemon = Daemon(keepers, holder)
+        daemon = Daemon(keepers, holder, [tenant.appender for tenant in tenants.values()])
         daemon.port = port
+        daemon.reloader = Reloader(settings, tenants, limiters, holder)
         listening = asyncio.create_task(Listener(dsn, daemon.heard).run())
         stack.callback(listening.cancel)
         try:
@@ -306,13 +267,18 @@ async def _port(
         await runner.cleanup()
 
 
-async def _refold(settings: Settings, dsn: str, me: UUID | None) -> None:
+async def _refold(settings: Settings, dsn: str, me: UUID | None, notifier: Notifier = SILENT) -> None:
     """Rebuild the views when what they were folded with has changed, or they are those of another version.
 
     Only as long as nobody but `me` works on them (None: nobody can); else what is stale of a tenant is folded anew by
     whoever takes it (`refold`).
     Raises ConfigError when the views of another daemon would not do here.
     """
+
+    def progress(done: int, of: int) -> None:
+        text = f"rebuilding the views: {done} of {of} events"
+        notifier.status(text, f"EXTEND_TIMEOUT_USEC={STEP * 1_000_000}")
+
     options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
     async with owner(dsn) as conn:
         await rebuild.wait_for_turn(conn)
@@ -327,7 +293,7 @@ async def _refold(settings: Settings, dsn: str, me: UUID | None) -> None:
         ]
         if stale or not fits:
             log.info("app.rebuilding_views", events=sum(heads.values()))
-            await rebuild.rebuild(conn, options)
+            await rebuild.rebuild(conn, options, progress=progress)
 
 
 def stages(tenant: Tenant, vendors: Vendors, address: str | None) -> list[Service]:

@@ -1,12 +1,13 @@
 """A tenant's clients at both vendors, and the one limiter that all who use a credential share."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import aiohttp
 
 from daemon.domain.errors import NotWritable, StorageError
-from daemon.domain.settings import Limits, VitecSettings
+from daemon.domain.settings import Limits, PropstreetSettings, TenantSettings, VitecSettings
 from daemon.domain.streams import PROPSTREET, VITEC
 from daemon.processor import Tenant
 from daemon.spending import Spending, fingerprint
@@ -22,11 +23,13 @@ class Limiters:
 
     def __init__(self) -> None:
         self._known: dict[str, Limiter] = {}
+        self._limits: dict[str, Limits] = {}
 
     def of(self, tenant: Tenant, limits: Limits, *credential: str) -> Limiter:
         """The limiter of a credential, on record in the tenant's database; the first tenant's limits count."""
         name, ticks = fingerprint(*credential), asyncio.get_running_loop().time
         if name not in self._known:
+            self._limits[name] = limits
             ledger = Spending(name, tenant.random_id(), tenant.connection, tenant.clock, ticks)
             self._known[name] = Limiter(
                 windows_of(limits),
@@ -41,7 +44,17 @@ class Limiters:
     def at_propstreet(self, tenant: Tenant) -> Limiter:
         """The limiter of a tenant's client at Propstreet."""
         propstreet = tenant.settings.propstreet
-        return self.of(tenant, propstreet.limits, propstreet.base_url, propstreet.client_id)
+        return self.of(tenant, propstreet.limits, *_client(propstreet))
+
+    def change(self, tenants: Iterable[TenantSettings]) -> None:
+        """Other limits for the credentials that are in use; the first tenant's count, as at the start."""
+        limits: dict[str, Limits] = {}
+        for name, each in _limits(tenants):
+            limits.setdefault(name, each)
+        for name, limiter in self._known.items():
+            if name in limits and limits[name] != self._limits[name]:
+                self._limits[name] = limits[name]
+                limiter.change(limits[name])
 
     async def settle(self) -> None:
         """Nobody calls any more: what was spent is on record for the next start."""
@@ -65,6 +78,16 @@ class Vendors:
         if isinstance(self.vitec, VitecHubClient):
             raise NotWritable("Vitec Next (Hub) has no call for leads")
         return [(source.id, source.name) for source in await self.vitec.lead_sources()]
+
+
+def _limits(tenants: Iterable[TenantSettings]) -> Iterator[tuple[str, Limits]]:
+    for tenant in tenants:
+        yield fingerprint(*_login(tenant.vitec)), tenant.vitec.limits
+        yield fingerprint(*_client(tenant.propstreet)), tenant.propstreet.limits
+
+
+def _client(propstreet: PropstreetSettings) -> tuple[str, str]:
+    return propstreet.base_url, propstreet.client_id
 
 
 def _login(vitec: VitecSettings) -> tuple[str, str, str]:

@@ -66,6 +66,10 @@ class Tenant:
         appender = self.appender.under(lease)
         return Tenant(self.settings, self.mode, self.pool, appender, self.clock, self.chance, lease)
 
+    def change(self, settings: TenantSettings, mode: Mode) -> None:
+        """Other settings from now on, for the open port and for whoever gets a lease after this."""
+        self.settings, self.mode, self.options = settings, mode, options_of(settings)
+
     def left(self) -> float:
         """Seconds that a call to a vendor may take at most: none outlasts the lease."""
         return inf if self.lease is None else self.lease.left()

@@ -14,6 +14,7 @@ from daemon.domain.errors import (
     VendorAway,
     VendorError,
 )
+from daemon.pulse import Work
 from daemon.telemetry import log
 
 LONGEST_REST = 30.0
@@ -30,6 +31,7 @@ class Service(ABC):
         self.tenant = tenant
         self.every = every
         self.wake = asyncio.Event()
+        self.work = Work(name, tenant)
         self.took = 0.0
         self.failures = 0
         self._stop = asyncio.Event()
@@ -49,6 +51,9 @@ class Service(ABC):
     async def finish(self) -> None:
         """What must be done once, after the last tick."""
 
+    def came_round(self) -> None:
+        """What is to be done each time that the loop comes round, whatever became of its tick."""
+
     def stop(self) -> None:
         """End after the tick that is under way."""
         self._stop.set()
@@ -63,14 +68,17 @@ class Service(ABC):
         """Tick until stopped, or until the tenant is another daemon's. Only a log that is not ours to read is an error."""
         started = False
         while not self._stop.is_set():
+            self.came_round()
             try:
                 if not started:
-                    await self.start()
+                    with self.work.under_way():
+                        await self.start()
                     started = True
                 await self.before()
                 self.wake.clear()
                 began = asyncio.get_running_loop().time()
-                more = await self.tick()
+                with self.work.under_way():
+                    more = await self.tick()
                 self.took = asyncio.get_running_loop().time() - began
                 self.failures = 0
             except (UnknownEventError, LogReplaced):
@@ -91,7 +99,8 @@ class Service(ABC):
             else:
                 if not more:
                     await self._wait(self.every)
-        await self.finish()
+        with self.work.under_way():
+            await self.finish()
 
     async def _rest(self, reason: str, pause: float | None = None) -> None:
         self.failures += 1

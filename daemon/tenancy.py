@@ -14,6 +14,7 @@ import msgspec
 
 from daemon.domain.errors import DatabaseUnreachable, LogReplaced, StorageError, UnknownEventError
 from daemon.policies.leasing import share
+from daemon.pulse import Work
 from daemon.service import Service
 from daemon.storage import leases
 from daemon.storage.connection import Connection
@@ -69,26 +70,41 @@ class Tenancy:
     def __init__(self, lease: Lease, begin: Begin, ended: Callable[[], None]) -> None:
         self.lease = lease
         self.services: Sequence[Service] = ()
+        self.work = Work("begin", lease.tenant)
         self._begin = begin
-        self._leave = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._leaving = False
         self.task = asyncio.create_task(self._run(), name=f"tenancy {lease.tenant}")
         self.task.add_done_callback(lambda _: ended())
 
     @property
     def leaving(self) -> bool:
         """It is on its way out, or gone."""
-        return self._leave.is_set() or self.task.done()
+        return self._leaving or self.task.done()
 
     def leave(self) -> None:
         """Drain, and end."""
         if not self.services:
             self.task.cancel()
-        self._leave.set()
+        self._leaving = True
+        self._asked.set()
+
+    def begin_anew(self) -> None:
+        """Drain, and begin again under the same lease: the settings are others."""
+        self._asked.set()
 
     async def _run(self) -> None:
-        self.services = await self._begin(self.lease)
-        crew = Crew(self.services)
-        asked = asyncio.create_task(self._leave.wait())
+        while True:
+            self._asked.clear()
+            with self.work.under_way():
+                self.services = await self._begin(self.lease)
+            await self._live(Crew(self.services))
+            if self._leaving or self.lease.lost or not self._asked.is_set():
+                return
+            self.services = ()
+
+    async def _live(self, crew: Crew) -> None:
+        asked = asyncio.create_task(self._asked.wait())
         failed = asyncio.create_task(crew.failure())
         await asyncio.wait([asked, failed], return_when=asyncio.FIRST_COMPLETED)
         await crew.drain()
@@ -100,7 +116,7 @@ class Holder(Service):
     """Takes, renews and releases the leases of one daemon, and runs a tenancy for each that it has.
 
     `ticks` are seconds that run on while the process is stopped or the machine sleeps. Whoever is `alone` on the
-    database need not wait for anybody's lease.
+    database need not wait for anybody's lease. `each_round` is called whenever its loop comes round.
     """
 
     def __init__(
@@ -115,8 +131,10 @@ class Holder(Service):
         fresh: Callable[[], UUID],
         alone: bool = False,
         terms: Terms = Terms(),  # noqa: B008 - frozen
+        each_round: Callable[[], None] | None = None,
     ) -> None:
         super().__init__("lease", "", every=terms.every)
+        self._each_round = each_round
         self.me = me
         self.tenancies: dict[str, Tenancy] = {}
         self._named, self._tenants = name, tenants
@@ -131,6 +149,24 @@ class Holder(Service):
     def services(self) -> list[Service]:
         """The stages of every tenant that is held."""
         return [service for tenancy in self.tenancies.values() for service in tenancy.services]
+
+    def begin_anew(self, tenant: str) -> None:
+        """Let a tenant's stages, if they run here, drain and begin again under the lease that they have."""
+        if tenant in self.tenancies:
+            self.tenancies[tenant].begin_anew()
+
+    @property
+    def works(self) -> list[Work]:
+        """What is under way for every tenant that is held."""
+        return [
+            *(tenancy.work for tenancy in self.tenancies.values()),
+            *(service.work for service in self.services),
+        ]
+
+    def came_round(self) -> None:
+        """Let whoever watches look."""
+        if self._each_round is not None:
+            self._each_round()
 
     async def tick(self) -> bool:
         """One look; a database that is away is looked for again, and meanwhile the leases run out."""

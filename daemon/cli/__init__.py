@@ -23,6 +23,7 @@ UNEXPECTED: Final = 70
 COMMANDS: Final = {
     "run": "running",
     "migrate": "running",
+    "systemd": "systemd",
     "sandbox": "sandbox",
     "history": "inspecting",
     "show": "inspecting",

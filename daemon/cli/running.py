@@ -1,6 +1,8 @@
 """`toveis run` and `toveis migrate`."""
 
 import asyncio
+import faulthandler
+import os
 from pathlib import Path
 
 import click
@@ -13,19 +15,32 @@ from daemon.cli.opening import database, load, served, with_config
 def run(config_file: Path | None) -> None:
     """Run the daemon until SIGTERM, which drains within ten seconds.
 
-    The embedded database is migrated here; with database.dsn, run `toveis migrate` first.
+    SIGHUP reads the configuration again: mode, limits, poll intervals and [tenants.sync] hold at once, and the log
+    names what waits for a restart. The embedded database is migrated here; with database.dsn, run `toveis migrate` first.
 
     \b
     Example:  toveis run --config /etc/toveis/toveis.toml
     """
     settings = load(config_file, secrets=True)
-    from daemon import app, telemetry
+    from daemon import app, process, telemetry
+    from daemon.notify import Notifier
 
     telemetry.setup()
+    faulthandler.enable()  # the watchdog of systemd ends us by SIGABRT: say where we stood
+    notifier = Notifier(os.environ, os.getpid())
+    notifier.status("starting")
     for warning in app.warnings(settings):
         telemetry.log.warning("app.configuration", advice=warning)
     with served(settings, own=True) as (dsn, server):
-        asyncio.run(app.run(settings, dsn, server))
+        asyncio.run(
+            process.run(
+                settings,
+                dsn,
+                server,
+                reread=lambda: load(config_file, secrets=True),
+                notifier=notifier,
+            )
+        )
 
 
 @click.command()

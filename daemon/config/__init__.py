@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import get_args
 
 from daemon.config.sections import database, http, mode, tenants
-from daemon.config.table import Need, Source, Table
+from daemon.config.table import Asked, Need, Source, Table
 from daemon.domain.errors import ConfigError
 from daemon.domain.settings import Settings
 
-__all__ = ["Need", "find", "load", "parse"]
+__all__ = ["Asked", "Need", "asked", "find", "load", "parse"]
 
 FILE = "toveis.toml"
 SYSTEM_FILE = Path("/etc/toveis/toveis.toml")
@@ -39,18 +39,32 @@ def find(path_option: Path | None, env: Mapping[str, str], cwd: Path) -> Path:
 def load(path: Path | None, env: Mapping[str, str], *, need: Collection[Need] = get_args(Need)) -> Settings:
     """The settings in `path`, or in the file that `find` chooses. Raises ConfigError with all problems."""
     path = path or find(None, env, Path.cwd())
+    return parse(_read(path), env, path.absolute().parent, need=need)
+
+
+def _read(path: Path) -> bytes:
     try:
-        text = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from None
-    return parse(text, env, path.absolute().parent, need=need)
 
 
 def parse(
     text: str | bytes, env: Mapping[str, str], base_dir: Path, *, need: Collection[Need] = get_args(Need)
 ) -> Settings:
     """The settings in a TOML text; relative paths start at `base_dir`. Raises ConfigError as `load` does."""
-    source = Source(base_dir, env, need)
+    return _parsed(Source(base_dir, env, need), text)
+
+
+def asked(path: Path) -> list[Asked]:
+    """The secrets that a configuration file may have, in its order. Raises ConfigError as `load` does."""
+    need: tuple[Need, ...] = ("tenants",)
+    source = Source(path.absolute().parent, {}, need)
+    _parsed(source, _read(path))
+    return source.secrets
+
+
+def _parsed(source: Source, text: str | bytes) -> Settings:
     with Table(source, _toml(text)) as top:
         settings = Settings(**mode(top), database=database(top), http=http(top), tenants=tenants(top))
     if source.problems:

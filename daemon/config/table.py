@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from msgspec import Struct
+
 from daemon.config.values import TENANT_NAME, Check, Reader, meant, secret_text, shown, text
 from daemon.domain.settings import Secret
 
@@ -16,6 +18,14 @@ they are then empty, or None where they are optional. The secrets of `[database]
 """
 
 
+class Asked(Struct, frozen=True):
+    """A secret that a configuration may have: the name of its credential, and whether the file says where it stands."""
+
+    name: str
+    required: bool
+    placed: bool
+
+
 class Source:
     """What a configuration is read from, and the problems found in it so far."""
 
@@ -24,6 +34,7 @@ class Source:
         self.credentials = env.get("CREDENTIALS_DIRECTORY", "")
         self.need = need
         self.problems: list[str] = []
+        self.secrets: list[Asked] = []
 
     def directory(self, value: object) -> str:
         """The absolute path of a directory, which need not exist yet."""
@@ -124,6 +135,8 @@ class Table:
         Two places are a problem. `always`: needed even by a command that needs no secrets.
         """
         needed = always or "secrets" in self.source.need
+        placed = not self.data.keys().isdisjoint((key, f"{key}_file"))
+        self.source.secrets.append(Asked(_join(self._credential, key), required, placed))
         places = self._places(key)
         if len(places) > 1:
             self.report(key, f"is given more than once (keep one of {', '.join(places)})")

@@ -38,6 +38,7 @@ from daemon.policies.linking import MET_BY_CONTENT, counterparts, far_keys
 from daemon.policies.plan import expected
 from daemon.policies.syncing import still_due
 from daemon.processor import Processor, Tenant
+from daemon.pulse import turn
 from daemon.storage import log, views, working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection, snapshot
@@ -187,11 +188,12 @@ class Deliverer(Processor):
     async def _deliver(self, command: CommandRow) -> None:
         target = self._targets[command.target]
         try:
-            if self._is_probe(command):
-                async with self._probing:
-                    await self._probe(command, target)
-            else:
-                await self._send(command, target)
+            with self.work.under_way():
+                if self._is_probe(command):
+                    async with turn(self._probing):
+                        await self._probe(command, target)
+                else:
+                    await self._send(command, target)
         except WrongExpectedVersion:
             self._log.debug("deliver.overtaken", command=command.command)
         except LeaseLost:  # what became of it is whoever's who has the tenant now

@@ -39,12 +39,16 @@ class Window:
     """Never more than `limit` calls within any `span` seconds."""
 
     def __init__(self, limit: int, span: float) -> None:
-        self.limit = limit
         self.span = span
-        self._for_others = max(1, limit - int(limit * RESERVED_FOR_LIVE))
+        self.change(limit)
         self._running = 0
         self._over: deque[float] = deque()
         self._others: Sequence[Spent] = ()
+
+    def change(self, limit: int) -> None:
+        """Another limit from now on, also for what was spent before."""
+        self.limit = limit
+        self._for_others = max(1, limit - int(limit * RESERVED_FOR_LIVE))
 
     def begin(self) -> None:
         """A call leaves."""

@@ -17,14 +17,22 @@ class DaemonProcess:
         self.config_file = config_file
         self.log_file = log_file
         self.url = url
+        self.command = [sys.executable, "-m", "daemon"]
+        self.env: dict[str, str] = {}
+        """What its environment has beside ours."""
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self, patience: float = 30.0) -> None:
         """Start, and wait until it answers that it is ready. Raises RuntimeError with the end of its log."""
-        command = [sys.executable, "-m", "daemon", "run", "--config", str(self.config_file)]
+        command = [*self.command, "run", "--config", str(self.config_file)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and kill must be immediate
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self.env},
             )
         async with aiohttp.ClientSession() as session:
             for _ in range(int(patience / 0.02)):
@@ -45,6 +53,10 @@ class DaemonProcess:
         """The process's id."""
         assert self._process is not None
         return self._process.pid
+
+    def reload(self) -> None:
+        """SIGHUP: it reads its configuration again."""
+        os.kill(self.pid, signal.SIGHUP)
 
     def kill(self) -> None:
         """SIGKILL: no warning, no drain."""

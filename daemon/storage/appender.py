@@ -15,6 +15,7 @@ import asyncpg
 
 from daemon.domain.errors import DatabaseUnreachable, LeaseLost, StorageError, WrongExpectedVersion
 from daemon.domain.events import NewEvent
+from daemon.pulse import Work, beat
 from daemon.storage import log
 from daemon.storage.connection import UNREACHABLE, Connection, unreachable
 from daemon.storage.leases import Lease
@@ -64,6 +65,7 @@ class Appender:
         backlog: int = 10_000,
     ) -> None:
         self.tenant = tenant
+        self.work = Work("append", tenant)
         self._head = 0
         self._pool = pool
         self._clock = clock
@@ -112,7 +114,10 @@ class Appender:
             self._queue.put_nowait(Request(items, expected or {}, also, done, lease))
         except asyncio.QueueFull:
             raise DatabaseUnreachable("too many events wait for the database") from None
-        return await done
+        try:
+            return await done
+        finally:
+            beat()
 
     def under(self, lease: Lease) -> "Appender":
         """The appender as the stages of one lease have it."""
@@ -139,7 +144,8 @@ class Appender:
                 group.append(self._queue.get_nowait())
                 size += len(group[-1].items)
             try:
-                await self._write(group)
+                with self.work.under_way():
+                    await self._write(group)
             except asyncio.CancelledError:
                 for request in group:
                     request.done.cancel()

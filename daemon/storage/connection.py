@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from daemon.domain.errors import DatabaseUnreachable, StorageError
+from daemon.pulse import beat
 
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]
@@ -51,6 +52,7 @@ async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.P
             max_size=size,
             timeout=10,
             command_timeout=60,
+            init=_show_life,
             reset=_no_reset,
             # A role given at the start is also what RESET ROLE comes back to.
             server_settings={
@@ -60,6 +62,11 @@ async def open_pool(dsn: str, *, size: int = 8, role: bool = True) -> "asyncpg.P
                 **({"role": ROLE} if role else {}),
             },
         )
+
+
+async def _show_life(connection: "asyncpg.Connection[Any]") -> None:
+    """Each statement that was answered is a sign of life of whoever sent it."""
+    connection.add_query_logger(lambda _: beat())
 
 
 async def _no_reset(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from aiolimiter import AsyncLimiter
 from daemon.domain.errors import Retryable, StorageError
 from daemon.domain.settings import Limits
 from daemon.domain.windows import Priority, Ramp, Spent, Told, Window
+from daemon.pulse import beat, waiting
 from daemon.vendors.reach import Reach
 
 __all__ = ["Ledger", "Limiter", "Priority", "windows_of"]
@@ -74,17 +75,10 @@ class Limiter:
         reach: Reach | None = None,
     ) -> None:
         self.reach = reach or Reach(clock=clock)
-        self._pace = AsyncLimiter(1, 1 / pace) if pace else None
-        self._windows = windows
-        self._concurrency = concurrency
         self._clock = clock
         self._running = 0
-        self._ledger = ledger if windows else None
-        # a block is a fiftieth of the narrowest window: so much may be lost when a process dies with it
-        wide = [window for window in windows if window.span > 1.0] or windows
-        self._stretch = min([1.0, *(window.span / 50 for window in wide)])
-        self._most = max(1, min([window.limit // 50 for window in wide], default=1))
-        self._block = Block(0, 0, -inf)
+        self._kept = ledger
+        self._set(windows, concurrency, pace)
         self._blocks: list[Block] = []
         self._told = Told()
         self._ramp = Ramp()
@@ -95,13 +89,37 @@ class Limiter:
         self._door_taken = False
         self._timer: asyncio.TimerHandle | None = None
 
+    def _set(self, windows: list[Window], concurrency: int, pace: float | None) -> None:
+        self._pace = AsyncLimiter(1, 1 / pace) if pace else None
+        self._windows = windows
+        self._concurrency = concurrency
+        self._ledger = self._kept if windows else None
+        # a block is a fiftieth of the narrowest window: so much may be lost when a process dies with it
+        wide = [window for window in windows if window.span > 1.0] or windows
+        self._stretch = min([1.0, *(window.span / 50 for window in wide)])
+        self._most = max(1, min([window.limit // 50 for window in wide], default=1))
+        self._block = Block(0, 0, -inf)
+
+    def change(self, limits: Limits) -> None:
+        """Other limits from now on; what was spent stays spent. A window that was lifted until now cannot come back:
+        nobody has counted its calls."""
+        kept = {window.span: window for window in self._windows}
+        windows = windows_of(limits)
+        assert {window.span for window in windows} <= kept.keys()
+        for window in windows:
+            kept[window.span].change(window.limit)
+        self._set([kept[window.span] for window in windows], limits.concurrency, limits.per_second or None)
+        self._admit()
+
     @asynccontextmanager
     async def slot(self, priority: Priority = Priority.LIVE) -> AsyncIterator[int]:
         """Holds one call's place: `async with limiter.slot() as call: ...` waits until the call may leave."""
-        block, call = await self._enter(priority)
+        with waiting():
+            block, call = await self._enter(priority)
         try:
             yield call
         finally:
+            beat()
             now = self._clock()
             self._running -= 1
             block.running, block.ended = block.running - 1, now

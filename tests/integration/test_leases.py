@@ -466,6 +466,24 @@ async def test_a_stage_that_has_lost_the_lease_ends_with_the_others(start: Start
     assert daemon.begun[1].epoch == 2
 
 
+async def test_stages_that_begin_anew_drain_before_and_keep_the_lease_that_they_have(start: Start) -> None:
+    daemon = start(A, (TENANT,))
+    await eventually(lambda: daemon.has == {TENANT})
+    [before], [lease] = daemon.holder.services, daemon.begun
+    daemon.holder.begin_anew(TENANT)
+    daemon.holder.begin_anew("elsewhere")
+    await eventually(lambda: len(daemon.begun) == 2 and daemon.has == {TENANT})
+    [after] = daemon.holder.services
+    assert daemon.begun[1] is lease
+    assert isinstance(before, Stage)
+    assert isinstance(after, Stage)
+    assert after is not before
+    ended = before.ticks
+    await eventually(lambda: after.ticks > 3)
+    assert before.ticks == ended
+    assert not lease.lost
+
+
 # -- which daemon this is
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from daemon.domain.errors import AccessDenied, Rejected
+from daemon.pulse import turn
 from daemon.vendors.http import Endpoint, Route
 
 REQUEST = Route("POST", "/openid/token")  # intent "read": asking twice does no harm
@@ -45,7 +46,7 @@ class TokenSource:
 
         Raises AccessDenied when the vendor does not accept the client id and secret.
         """
-        async with self._lock:
+        async with turn(self._lock):
             token = self._token
             if token is None or token == refused or (self._renew_at and self._renew_at <= self._clock()):
                 token = await self._renewed()
