@@ -58,7 +58,8 @@ class Vendors:
         vitec = limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
         self.vitec = _vitec(tenant, session, vitec)
         self.propstreet = propstreet_client(tenant, session, limiters)
-        self.reaches = {VITEC: vitec.reach, PROPSTREET: limiters.at_propstreet(tenant).reach}
+        self.limiters = {VITEC: vitec, PROPSTREET: limiters.at_propstreet(tenant)}
+        self.reaches = {vendor: limiter.reach for vendor, limiter in self.limiters.items()}
 
     async def lead_sources(self) -> list[tuple[str, str]]:
         """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
@@ -85,6 +86,7 @@ def _vitec(
             vitec.password.reveal(),
             limiter,
             clock=tenant.clock,
+            on_call=tenant.tallies.timing(VITEC),
             left=tenant.left,
         )
     return VitecConnectClient(
@@ -95,6 +97,7 @@ def _vitec(
         vitec.password.reveal(),
         limiter,
         clock=tenant.clock,
+        on_call=tenant.tallies.timing(VITEC),
         left=tenant.left,
         credentials={
             group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()
@@ -112,5 +115,6 @@ def propstreet_client(tenant: Tenant, session: aiohttp.ClientSession, limiters: 
         propstreet.client_secret.reveal(),
         limiters.at_propstreet(tenant),
         clock=tenant.clock,
+        on_call=tenant.tallies.timing(PROPSTREET),
         left=tenant.left,
     )
