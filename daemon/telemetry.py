@@ -11,12 +11,12 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from daemon.domain.errors import ToveisError
+from daemon.domain.errors import ConfigError, ToveisError
 
 SHOWN = frozenset(
     [
@@ -52,6 +52,8 @@ SHOWN = frozenset(
     ]
 )
 """The keys whose text is shown. Numbers, true, false and nothing are shown under any key."""
+
+LEVELS = ("debug", "info", "warning", "error")
 
 HIDDEN = "***"
 EVENT = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
@@ -106,6 +108,14 @@ def context(**facts: object) -> Iterator[None]:
     """Every line written inside, by whomever in this task, carries these facts: `context(correlation_id=...)`."""
     with _structlog().contextvars.bound_contextvars(**facts):
         yield
+
+
+def level_in(env: Mapping[str, str]) -> str:
+    """The level that `TOVEIS_LOG_LEVEL` asks for, else info. Raises ConfigError."""
+    level = env.get("TOVEIS_LOG_LEVEL", "info").lower()
+    if level not in LEVELS:
+        raise ConfigError([f"TOVEIS_LOG_LEVEL: is not a level (write {', '.join(LEVELS)})"])
+    return level
 
 
 def setup(level: str = "info", *, console: bool | None = None) -> None:

@@ -1,6 +1,7 @@
 """`toveis run` and `toveis migrate`."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ def run(config_file: Path | None) -> None:
     settings = load(config_file, secrets=True)
     from daemon import app, telemetry
 
-    telemetry.setup()
+    telemetry.setup(telemetry.level_in(os.environ))
     for warning in app.warnings(settings):
         telemetry.log.warning("app.configuration", advice=warning)
     with served(settings, own=True) as (dsn, server):
