@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "conflicts": "conflicting",
     "restore": "conflicting",
     "webhooks": "webhooks",
+    "doctor": "doctor",
     "backfill": "backfilling",
     "replay": "replaying",
     "verify": "replaying",
