@@ -55,7 +55,7 @@ class Vendors:
 
     def __init__(self, tenant: Tenant, session: aiohttp.ClientSession, limiters: Limiters) -> None:
         settings = tenant.settings
-        vitec = limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
+        vitec = limiters.of(tenant, settings.vitec.limits, *login(settings.vitec))
         self.vitec = _vitec(tenant, session, vitec)
         self.propstreet = propstreet_client(tenant, session, limiters)
         self.limiters = {VITEC: vitec, PROPSTREET: limiters.at_propstreet(tenant)}
@@ -68,7 +68,7 @@ class Vendors:
         return [(source.id, source.name) for source in await self.vitec.lead_sources()]
 
 
-def _login(vitec: VitecSettings) -> tuple[str, str, str]:
+def login(vitec: VitecSettings) -> tuple[str, str, str]:
     """What Vitec counts the calls of: nobody says whether by login or by customer, so by both."""
     return vitec.base_url, vitec.username, vitec.customer_id
 

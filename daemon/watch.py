@@ -8,13 +8,16 @@ from typing import Final
 
 from daemon.clients import Vendors
 from daemon.domain.errors import DatabaseUnreachable, StorageError
+from daemon.domain.streams import VENDORS
 from daemon.ingest.subscriptions import QUIET
 from daemon.metrics import Labels, Tallies, exposed
+from daemon.policies.plan import synced
 from daemon.policies.readiness import Duty, reasons
 from daemon.processor import Tenant
 from daemon.storage import migrations, watching
 from daemon.storage.connection import owner
 from daemon.storage.watching import Backlog, Standing
+from daemon.storage.working import source_of
 from daemon.tenancy import Tenancy
 
 PATIENCE: Final = 3.0
@@ -166,7 +169,9 @@ class Watch:
                 yield "toveis_subscription_failing", (vendor,), health.state not in FINE
         for reason, count in known.held.items():
             yield "toveis_commands_held", (reason,), count
-        for source, looked in known.polled.items():
+        polled = _sources(self._tenants[tenant])
+        for source in polled & known.polled.keys():
+            looked = known.polled[source]
             yield "toveis_poll_age_seconds", (source,), _age(now, looked)
         if (backlog := self._backlog.get(tenant)) is not None:
             yield "toveis_backfill_waiting_entities", (), self._waits(tenant, backlog)
@@ -175,6 +180,12 @@ class Watch:
 
     def _waits(self, tenant: str, backlog: Backlog) -> int:
         return backlog.waiting if self._tenants[tenant].settings.sync.first_sync == "wait" else 0
+
+
+def _sources(tenant: Tenant) -> set[str]:
+    """The sources that are polled; the cursor of one that was switched off grows old in peace."""
+    categories = {"contact", "company", *synced(tenant.settings.sync)}
+    return {source_of(vendor, category) for vendor in VENDORS for category in categories}
 
 
 def _age(now: datetime, then: datetime) -> float:
