@@ -18,6 +18,7 @@ from daemon.storage import migrations, watching
 from daemon.storage.connection import owner
 from daemon.storage.watching import Backlog, Standing
 from daemon.storage.working import source_of
+from daemon.telemetry import log
 from daemon.tenancy import Tenancy
 
 PATIENCE: Final = 3.0
@@ -99,6 +100,9 @@ class Watch:
             async with asyncio.timeout(PATIENCE):
                 yield []
         except (DatabaseUnreachable, TimeoutError):
+            self._seldom.clear()
+        except Exception:  # the views are being swapped, perhaps: the next look will tell
+            log.exception("watch.failed")
             self._seldom.clear()
 
     def _is_due(self, what: str) -> bool:

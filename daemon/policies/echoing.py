@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from daemon.domain.events import OBSERVED, Event, reading_of
-from daemon.domain.streams import parse_record_stream
+from daemon.domain.streams import other, parse_record_stream
 from projections.entity import Entity
 from projections.fold import Entities
-from projections.provenance import provenance
 
 
 def echoes(entities: Entities, events: Iterable[Event]) -> Counter[str]:
@@ -36,4 +35,12 @@ def _echo_of(entities: Entities, event: Event) -> str | None:
 
 
 def _holds_ours(entity: Entity, vendor: str) -> bool:
-    return any(held.agreed and held.side != vendor for held in provenance(entity).values())
+    """A value that we wrote came later, and is as old as the edit on the other side that it was taken from."""
+    here, there = entity.sides[vendor].shadow, entity.sides.get(other(vendor))
+    return there is not None and any(
+        held.since is not None
+        and (source := there.shadow.get(field)) is not None
+        and source.since == held.since
+        and source.position < held.position
+        for field, held in here.items()
+    )

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+
 from daemon.cli.states import screen
 from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
 from daemon.domain.settings import VITEC_LIMITS, Limits, Product
