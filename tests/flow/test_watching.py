@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -330,6 +331,30 @@ async def test_doctor_sees_a_clock_that_is_off_and_a_webhook_that_is_switched_of
 
 
 # -- the daemon is down, or its database
+
+
+async def test_a_scrape_answers_while_the_database_is_away(watched: Flow) -> None:
+    before = await scrape(watched)
+    beside = await asyncpg.connect(watched.dsn("postgres"))
+    await beside.execute("ALTER DATABASE toveis ALLOW_CONNECTIONS false")
+    await beside.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'toveis'")
+    try:
+        found = await scrape(watched)
+        assert found["toveis_database_up", frozenset()] == found["toveis_ready", frozenset()] == 0
+        for name in ("toveis_events_total", "toveis_commands_total", "toveis_log_head"):
+            assert by(found, name).total() >= by(before, name).total() > 0
+        status, _, body = await get(watched, "/readyz")
+        assert (status, json.loads(body)["ready"]) == (503, False)
+        assert (await get(watched, "/readyz", Accept="text/plain"))[2] == "the database does not answer\n"
+        assert (await get(watched, "/healthz"))[0] == 200
+    finally:
+        await beside.execute("ALTER DATABASE toveis ALLOW_CONNECTIONS true")
+        await beside.close()
+
+    async def ready() -> bool:
+        return (await get(watched, "/readyz"))[0] == 200
+
+    await eventually(ready, 60)
 
 
 async def test_doctor_runs_without_a_daemon(watched: Flow) -> None:
