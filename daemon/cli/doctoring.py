@@ -87,15 +87,17 @@ async def _all(settings: Settings, dsn: str, *, embedded: bool) -> list[Check]:
 
 
 async def _gathered(settings: Settings, dsn: str, *, embedded: bool) -> AsyncIterator[Check]:
+    if embedded:  # as every command does
+        await migrations.migrate(dsn)
     async with owner(dsn) as conn:
         yield checking.database(*msgspec.structs.astuple(await facts.server(conn)))
         lacking = await migrations.missing(conn)
-        yield checking.migrations(lacking, embedded=embedded)
+        yield checking.migrations(lacking)
         if lacking:
-            for each in checking.not_looked_at(
-                [*IN_THE_DATABASE[1:], *AT_THE_VENDORS], "migrations are missing"
-            ):
+            others = [*IN_THE_DATABASE[1:], *AT_THE_VENDORS]
+            for each in checking.not_looked_at(others, "migrations are missing"):
                 yield each
+            yield await _public_url(settings, runs=False)
             return
         guard = await facts.guard(conn)
         yield checking.append_only(member=guard.member, may=guard.may, triggers=guard.triggers)

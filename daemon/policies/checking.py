@@ -60,13 +60,11 @@ def database(number: int, version: str, size: int, encoding: str) -> Check:
     return Check("database", None, "ok", said)
 
 
-def migrations(missing: list[str], *, embedded: bool) -> Check:
+def migrations(missing: list[str]) -> Check:
     """Whether the database is of this version."""
     if not missing:
         return Check("migrations", None, "ok", "all applied")
     said = f"{len(missing)} missing, from {missing[0]}"
-    if embedded:
-        return Check("migrations", None, "warning", said, "start the daemon: it applies them")
     return Check("migrations", None, "failed", said, "run `toveis migrate`")
 
 

@@ -22,7 +22,7 @@ from tests.flow.test_command_line import rows, toveis
 Up = Callable[..., Any]
 Scrape = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
-CANARIES = ("Kanarifugl", "kanari@example.no", "+4799000111", "Kanariveien 12")
+CANARIES = ("Kanarifugl", "kanari@example.no", "+4799000111", "Kanariveien 12", "19850102-1234")
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,12 @@ async def watched(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> As
         async with up(tmp_path_factory.mktemp("watched"), cluster, registers=True) as running:
             await eventually(lambda: running.world.propstreet.webhooks.all)
             await running.day()
-            name, email, phone, street = CANARIES
+            name, email, phone, street, number = CANARIES
             running.world.vitec.create(
                 "person",
                 firstName=name,
                 lastName=name,
+                socialSecurityNumber=number,
                 email={"emailAddress": email},
                 telephone={"cell": phone},
                 address={"streetAddress": street},
