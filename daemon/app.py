@@ -18,7 +18,7 @@ from daemon.clients import Limiters, Vendors
 from daemon.deliver import Deliverer, PropstreetTarget, VitecConnectTarget
 from daemon.deliver.vitec_hub import VitecHubTarget
 from daemon.domain.capabilities import available
-from daemon.domain.errors import ConfigError, DatabaseUnreachable
+from daemon.domain.errors import ConfigError
 from daemon.domain.settings import Settings
 from daemon.domain.subscriptions import address_of
 from daemon.incarnation import Keeper, MarkFile
@@ -32,6 +32,7 @@ from daemon.ingest.polls import PropstreetPoller, PropstreetProspectPoller, Vite
 from daemon.ingest.subscriptions import SubscriptionKeeper
 from daemon.instance import instance
 from daemon.lookout import Lookout
+from daemon.metrics import Tallies
 from daemon.notify import SILENT, Notifier
 from daemon.policies.plan import direction
 from daemon.processor import Tenant, options_of
@@ -52,6 +53,7 @@ from daemon.tenancy import Crew, Holder
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.vitec_connect.client import VitecConnectClient
 from daemon.vendors.vitec_hub.client import VitecHubClient
+from daemon.watch import Watch
 from daemon.watchdog import Watchdog
 
 STEP: Final = 300
@@ -175,12 +177,15 @@ async def running(
         apart = await open_pool(dsn, size=1)  # a lease is renewed however busy the stages are
         stack.push_async_callback(apart.close)
         tenants: dict[str, Tenant] = {}
+        tallies = Tallies()
         keepers: list[Keeper] = []
         for each in settings.tenants:
             appender = Appender(pool, each.name, clock=utc_now)
             await appender.start()
             stack.push_async_callback(appender.stop)
-            tenants[each.name] = tenant = Tenant(available(each), settings.mode, pool, appender, utc_now)
+            tenants[each.name] = tenant = Tenant(
+                available(each), settings.mode, pool, appender, utc_now, tallies=tallies
+            )
             keepers.append(Keeper(tenant, MarkFile(Path(settings.database.data_dir), each.name)))
             await keepers[-1].recognise()
             stack.push_async_callback(keepers[-1].close)
@@ -188,7 +193,8 @@ async def running(
         limiters = Limiters()
         stack.push_async_callback(limiters.settle)
         vendors = {name: Vendors(tenant, session, limiters) for name, tenant in tenants.items()}
-        port = await stack.enter_async_context(_port(settings, tenants, vendors))
+        watch = Watch(dsn, tenants, vendors, tallies, utc_now, time.monotonic)
+        port = await stack.enter_async_context(_port(settings, tenants, vendors, watch, tallies))
         await _refold(settings, dsn, None if alone else me, notifier)
 
         async def begin(lease: Lease) -> Sequence[Service]:
@@ -207,6 +213,7 @@ async def running(
             alone=alone,
             each_round=lambda: watchdog.look(daemon.works),
         )
+        watch.tenancies = holder.tenancies
         daemon = Daemon(keepers, holder, [tenant.appender for tenant in tenants.values()])
         daemon.port = port
         daemon.reloader = Reloader(settings, tenants, limiters, holder)
@@ -237,22 +244,16 @@ async def begun(
 
 @asynccontextmanager
 async def _port(
-    settings: Settings, tenants: dict[str, Tenant], vendors: dict[str, Vendors]
+    settings: Settings,
+    tenants: dict[str, Tenant],
+    vendors: dict[str, Vendors],
+    watch: Watch,
+    tallies: Tallies,
 ) -> AsyncIterator[int]:
-    async def reasons() -> list[str]:
-        found = []
-        for tenant in tenants.values():
-            try:
-                async with tenant.connection() as conn:
-                    await event_log.head(conn, tenant.name)
-            except DatabaseUnreachable as error:
-                found.append(f"{tenant.name}: {error}")
-        return found
-
     leads = LeadReceiver(
         tenants, {name: each.lead_sources for name, each in vendors.items()}, settings.http.lead_token
     )
-    receiver = Receiver(tenants, reasons, leads)
+    receiver = Receiver(tenants, watch.reasons, leads, watch.metrics, tallies)
     runner = web.AppRunner(receiver.app(), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     site = web.TCPSite(runner, settings.http.host, settings.http.port, backlog=1024)

@@ -68,10 +68,11 @@ class Vendors:
 
     def __init__(self, tenant: Tenant, session: aiohttp.ClientSession, limiters: Limiters) -> None:
         settings = tenant.settings
-        vitec = limiters.of(tenant, settings.vitec.limits, *_login(settings.vitec))
+        vitec = limiters.of(tenant, settings.vitec.limits, *login(settings.vitec))
         self.vitec = _vitec(tenant, session, vitec)
         self.propstreet = propstreet_client(tenant, session, limiters)
-        self.reaches = {VITEC: vitec.reach, PROPSTREET: limiters.at_propstreet(tenant).reach}
+        self.limiters = {VITEC: vitec, PROPSTREET: limiters.at_propstreet(tenant)}
+        self.reaches = {vendor: limiter.reach for vendor, limiter in self.limiters.items()}
 
     async def lead_sources(self) -> list[tuple[str, str]]:
         """The customer's lead sources as (id, name); raises NotWritable where there is no call for leads."""
@@ -82,7 +83,7 @@ class Vendors:
 
 def _limits(tenants: Iterable[TenantSettings]) -> Iterator[tuple[str, Limits]]:
     for tenant in tenants:
-        yield fingerprint(*_login(tenant.vitec)), tenant.vitec.limits
+        yield fingerprint(*login(tenant.vitec)), tenant.vitec.limits
         yield fingerprint(*_client(tenant.propstreet)), tenant.propstreet.limits
 
 
@@ -90,7 +91,7 @@ def _client(propstreet: PropstreetSettings) -> tuple[str, str]:
     return propstreet.base_url, propstreet.client_id
 
 
-def _login(vitec: VitecSettings) -> tuple[str, str, str]:
+def login(vitec: VitecSettings) -> tuple[str, str, str]:
     """What Vitec counts the calls of: nobody says whether by login or by customer, so by both."""
     return vitec.base_url, vitec.username, vitec.customer_id
 
@@ -108,6 +109,7 @@ def _vitec(
             vitec.password.reveal(),
             limiter,
             clock=tenant.clock,
+            on_call=tenant.tallies.timing(VITEC),
             left=tenant.left,
         )
     return VitecConnectClient(
@@ -118,6 +120,7 @@ def _vitec(
         vitec.password.reveal(),
         limiter,
         clock=tenant.clock,
+        on_call=tenant.tallies.timing(VITEC),
         left=tenant.left,
         credentials={
             group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()
@@ -135,5 +138,6 @@ def propstreet_client(tenant: Tenant, session: aiohttp.ClientSession, limiters: 
         propstreet.client_secret.reveal(),
         limiters.at_propstreet(tenant),
         clock=tenant.clock,
+        on_call=tenant.tallies.timing(PROPSTREET),
         left=tenant.left,
     )

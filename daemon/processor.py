@@ -22,6 +22,7 @@ from daemon.domain.events import (
 from daemon.domain.settings import Mode, TenantSettings
 from daemon.domain.streams import batch_stream, derived_id, entity_stream, first_sync_stream
 from daemon.mappings.lens import Options
+from daemon.metrics import Tallies
 from daemon.service import Service
 from daemon.storage.appender import Appender
 from daemon.storage.connection import Connection, unreachable
@@ -48,6 +49,7 @@ class Tenant:
         clock: Callable[[], datetime],
         chance: random.Random | None = None,
         lease: Lease | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
         self.name = settings.name
         self.settings = settings
@@ -57,6 +59,8 @@ class Tenant:
         self.clock = clock
         self.chance = chance or random.SystemRandom()
         self.lease = lease
+        self.tallies = tallies or Tallies()
+        """What this process counts."""
         self.options = options_of(settings)
         self.polling: dict[tuple[str, str], float] = {}
         """The calls a second that the polls of each vendor's sources take."""
@@ -64,7 +68,9 @@ class Tenant:
     def under(self, lease: Lease) -> "Tenant":
         """The tenant as the stages of a lease have it: they write nothing once it is another's."""
         appender = self.appender.under(lease)
-        return Tenant(self.settings, self.mode, self.pool, appender, self.clock, self.chance, lease)
+        return Tenant(
+            self.settings, self.mode, self.pool, appender, self.clock, self.chance, lease, self.tallies
+        )
 
     def change(self, settings: TenantSettings, mode: Mode) -> None:
         """Other settings from now on, for the open port and for whoever gets a lease after this."""

@@ -42,6 +42,7 @@ class Projector(Polite):
         async with self.at.transaction(conn):
             await views.advance(conn, self.tenant, change, before, events[-1].position, self._digest, seen)
             await working.tell_views(conn, self.tenant)
+        self.at.tallies.folded(fold, events)
 
     async def _restore(self, conn: Connection, event: Event, before: int, seen: int) -> None:
         """Every entity must be read again: many rows, but never many at hand."""
@@ -51,6 +52,7 @@ class Projector(Polite):
                 await views.apply(conn, self.tenant, change)
             await views.set_progress(conn, self.tenant, event.position, self._digest)
             await working.tell_views(conn, self.tenant)
+        self.at.tallies.folded(Fold(self.tenant, self.at.options), [event])
 
 
 async def refold(tenant: Tenant) -> None:

@@ -334,6 +334,15 @@ class Reactor(Polite):
             for moved in plan.basis:  # the event that overtook us may be about another entity than this one
                 self._waiting[moved.id].update(entity.id for entity in plan.basis)
             return
-        for name, decision in plan.events:
+        for (name, decision), item in zip(plan.events, items, strict=True):
+            self._log.debug(
+                "react.decided",
+                type=item.type,
+                entity=name,
+                event_id=item.event_id,
+                command=getattr(decision, "command", None),
+                correlation_id=item.correlation_id,
+                causation_id=item.causation_id,
+            )
             if isinstance(decision, EntityHeld) and decision.reason == OSCILLATION:
                 self._log.warning("brake.held", kind=OSCILLATION, category=basis.category, entity=name)

@@ -11,12 +11,12 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from daemon.domain.errors import ToveisError
+from daemon.domain.errors import ConfigError, ToveisError
 
 SHOWN = frozenset(
     [
@@ -53,6 +53,8 @@ SHOWN = frozenset(
 )
 """The keys whose text is shown. Numbers, true, false and nothing are shown under any key."""
 
+LEVELS = ("debug", "info", "warning", "error")
+
 HIDDEN = "***"
 EVENT = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
@@ -72,7 +74,8 @@ class Log:
 
     def debug(self, event: str, **facts: object) -> None:
         """What only a developer asks for."""
-        self._write("debug", event, facts)
+        if _levels["debug"]:
+            self._write("debug", event, facts)
 
     def info(self, event: str, **facts: object) -> None:
         """What happened."""
@@ -96,12 +99,23 @@ class Log:
 
 log = Log()
 
+_levels = {"debug": False}
+"""Whether debug lines are written: they stand where much passes, and cost nothing when nobody asked."""
+
 
 @contextmanager
 def context(**facts: object) -> Iterator[None]:
     """Every line written inside, by whomever in this task, carries these facts: `context(correlation_id=...)`."""
     with _structlog().contextvars.bound_contextvars(**facts):
         yield
+
+
+def level_in(env: Mapping[str, str]) -> str:
+    """The level that `TOVEIS_LOG_LEVEL` asks for, else info. Raises ConfigError."""
+    level = env.get("TOVEIS_LOG_LEVEL", "info").lower()
+    if level not in LEVELS:
+        raise ConfigError([f"TOVEIS_LOG_LEVEL: is not a level (write {', '.join(LEVELS)})"])
+    return level
 
 
 def setup(level: str = "info", *, console: bool | None = None) -> None:
@@ -128,6 +142,7 @@ def _structlog() -> Any:
 def _configure(level: str, console: bool) -> None:
     import structlog
 
+    _levels["debug"] = level == "debug"
     render = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "conflicts": "conflicting",
     "restore": "conflicting",
     "webhooks": "webhooks",
+    "doctor": "doctor",
     "backfill": "backfilling",
     "replay": "replaying",
     "verify": "replaying",

@@ -109,13 +109,15 @@ def show(
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per tenant.")
+@click.option("--capabilities", is_flag=True, help="Also what is read and written at Vitec, and why not.")
 @with_tenant
 @with_config
-def status(config_file: Path | None, tenant: str | None, as_json: bool) -> None:
+def status(config_file: Path | None, tenant: str | None, as_json: bool, capabilities: bool) -> None:
     """How far each stage is, what waits, what is held, and when each source was last looked at.
 
     \b
     Example:  toveis status
+              toveis status --capabilities
               toveis status --json | jq .commands
     """
     settings = load(config_file, secrets=False)
@@ -125,4 +127,4 @@ def status(config_file: Path | None, tenant: str | None, as_json: bool) -> None:
     async def look(conn: "Connection") -> list[dict[str, Any]]:
         return [await states.state_of(conn, each) for each in chosen]
 
-    states.print_states(ask(settings, look), as_json=as_json)
+    states.print_states(ask(settings, look), as_json=as_json, capabilities=capabilities)

@@ -25,7 +25,7 @@ def run(config_file: Path | None) -> None:
     from daemon import app, process, telemetry
     from daemon.notify import Notifier
 
-    telemetry.setup()
+    telemetry.setup(telemetry.level_in(os.environ))
     faulthandler.enable()  # the watchdog of systemd ends us by SIGABRT: say where we stood
     notifier = Notifier(os.environ, os.getpid())
     notifier.status("starting")

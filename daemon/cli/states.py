@@ -2,21 +2,29 @@
 
 import textwrap
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import click
 import msgspec
 
+from daemon.app import utc_now
 from daemon.cli.times import shown
+from daemon.clients import login
 from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
-from daemon.domain.settings import TenantSettings
-from daemon.domain.streams import VENDORS, VITEC
+from daemon.domain.settings import Limits, TenantSettings
+from daemon.domain.streams import PROPSTREET, VENDORS, VITEC
 from daemon.domain.subscriptions import TOLD
-from daemon.storage import audits, brakes, leases, log, subscriptions, views, working
+from daemon.policies.checking import ago
+from daemon.spending import fingerprint
+from daemon.storage import audits, brakes, calls, leases, log, subscriptions, views, working
 from daemon.storage.connection import Connection
 from daemon.storage.leases import Tenure
+from daemon.vendors.limiter import SPANS
 
 WIDTH: Final = 80
+INDENT: Final = 13
+UNITS: Final = {"per_second": "s", "per_minute": "min", "per_hour": "h"}
 
 
 async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
@@ -39,8 +47,10 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
         "held_batches": sum(row.released is None for row in await brakes.batches(conn, tenant.name)),
         "waiting": counts["waiting"] if tenant.sync.first_sync == "wait" else 0,
         "limits": {
-            "vitec": msgspec.to_builtins(tenant.vitec.limits),
-            "propstreet": msgspec.to_builtins(tenant.propstreet.limits),
+            VITEC: await _limits(conn, tenant.vitec.limits, *login(tenant.vitec)),
+            PROPSTREET: await _limits(
+                conn, tenant.propstreet.limits, tenant.propstreet.base_url, tenant.propstreet.client_id
+            ),
         },
         "away": {
             each.vendor: {"since": each.since, "next_look": each.next_look}
@@ -54,6 +64,16 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
         },
         "reconciled": await _reconciled(conn, tenant.name),
     }
+
+
+async def _limits(conn: Connection, limits: Limits, *credential: str) -> dict[str, Any]:
+    """The limits of a credential, and how many calls of each window are left; None where there is no limit."""
+    now, left = utc_now(), {}
+    for name, span in SPANS:
+        spent = await calls.spent(conn, fingerprint(*credential), now - timedelta(seconds=span))
+        limit = getattr(limits, name)
+        left[name] = max(0, limit - spent) if limit else None
+    return {**msgspec.to_builtins(limits), "left": left}
 
 
 async def _reconciled(conn: Connection, tenant: str) -> dict[str, Any] | None:
@@ -106,39 +126,66 @@ async def _subscriptions(conn: Connection, tenant: TenantSettings) -> dict[str, 
     return found
 
 
-def print_states(found: list[dict[str, Any]], *, as_json: bool) -> None:
-    """JSON objects, or one screen."""
+def print_states(found: list[dict[str, Any]], *, as_json: bool, capabilities: bool = False) -> None:
+    """JSON objects, or one screen for each tenant, on request with what its product of Vitec can do."""
     for state in found:
-        if as_json:
-            click.echo(msgspec.json.encode(state).decode())
-            continue
-        click.echo(f"tenant {state['tenant']}")
-        lease = state["lease"]
-        click.echo(f"  held by    {lease['name'] or lease['holder'] if lease else 'no daemon'}")
-        for name, stage in state["stages"].items():
-            click.echo(f"  {name:<10} at {stage['position']:>8}, {stage['lag']} behind")
-        commands = state["commands"]
-        click.echo(
-            f"  commands   {commands['pending']} pending, {commands['held']} held, {commands['dead']} dead"
-        )
-        click.echo(
-            f"  entities   {state['held_entities']} held, {state['waiting']} waiting for their release"
-        )
-        if state["held_batches"]:
-            click.echo(f"  brakes     {state['held_batches']} held: see `toveis commands --held`")
-        for vendor, away in state["away"].items():
-            since, look = shown(away["since"]), shown(away["next_look"])
-            click.echo(f"  {vendor:<10} does not answer since {since}; asked again at {look}, commands wait")
-        for source, looked in state["sources"].items():
-            whole = "complete" if looked["complete"] else "first poll under way"
-            click.echo(f"  {source:<22} last looked at {shown(looked['looked_at'])} ({whole})")
-        click.echo(f"  reconciled {_reconciled_words(state['reconciled'])}")
-        for vendor, each in state["subscription"].items():
-            since = f" since {shown(each['since'])}" if each["since"] else ""
-            click.echo(f"  webhooks of {vendor:<11} {each['state']}{since}: {each['told']}")
-            click.echo(f"  {'':<23} last delivery {shown(each['last_delivery'])}")
-        for line in capability_lines(state["capabilities"]):
+        for line in (msgspec.json.encode(state).decode(),) if as_json else screen(state, utc_now()):
             click.echo(line)
+        if capabilities and not as_json:
+            for line in capability_lines(state["capabilities"]):
+                click.echo(line)
+
+
+def screen(state: dict[str, Any], now: datetime) -> list[str]:
+    """One tenant on a screen of 80 columns and 24 lines."""
+    lease, commands, stages = state["lease"], state["commands"], state["stages"]
+    behind = ", ".join(f"{name} {stage['lag']} behind" for name, stage in stages.items() if name != "ingest")
+    lines = [
+        f"tenant {state['tenant']}",
+        f"  held by    {lease['name'] or lease['holder'] if lease else 'no daemon'}",
+        f"  log        {stages['ingest']['position']} events; {behind}",
+        f"  commands   {commands['pending']} pending, {commands['held']} held, {commands['dead']} dead",
+        f"  entities   {state['held_entities']} held, {state['waiting']} waiting for their release",
+    ]
+    if state["held_batches"]:
+        lines.append(f"  brakes     {state['held_batches']} held: see `toveis commands --held`")
+    lines += _beside("limits", [_limits_words(vendor, each) for vendor, each in state["limits"].items()])
+    for vendor, away in state["away"].items():
+        since, look = shown(away["since"]), shown(away["next_look"])
+        words = f"{vendor} does not answer since {since}; asked again at {look}, commands wait"
+        lines += _beside("away", textwrap.wrap(words, WIDTH - INDENT))
+    lines += _beside("polled", _sources_words(state["sources"], now))
+    lines += _beside("reconciled", textwrap.wrap(_reconciled_words(state["reconciled"]), WIDTH - INDENT))
+    for vendor, each in state["subscription"].items():
+        since = f" since {shown(each['since'])}" if each["since"] else ""
+        words = f"  webhooks of {vendor:<11} {each['state']}{since}: {each['told']}"
+        lines += textwrap.wrap(words, WIDTH, subsequent_indent=" " * 26, drop_whitespace=True)
+        if each["last_delivery"] is not None:
+            lines.append(f"  {'':<23} last delivery {shown(each['last_delivery'])}")
+    lines += _beside("at Vitec", textwrap.wrap(_lacks_words(state["capabilities"]), WIDTH - INDENT))
+    return lines
+
+
+def _beside(word: str, lines: list[str]) -> list[str]:
+    """Lines beside a word in the first column."""
+    return [f"  {word if at == 0 else '':<10} {line}" for at, line in enumerate(lines)]
+
+
+def _limits_words(vendor: str, limits: dict[str, Any]) -> str:
+    left = [
+        f"{limits['left'][name]} of {limits[name]}/{unit}" for name, unit in UNITS.items() if limits[name]
+    ]
+    return f"{vendor}: " + (", ".join(left) + " left" if left else "none")
+
+
+def _sources_words(sources: dict[str, Any], now: datetime) -> list[str]:
+    """Two sources in a line, each with the age of its last look."""
+    cells = [
+        f"{source} {ago(looked['looked_at'], now) if looked['complete'] else 'first poll under way'}"
+        for source, looked in sources.items()
+    ]
+    pairs = [cells[at : at + 2] for at in range(0, len(cells), 2)]
+    return ["".join(f"{cell:<34}" for cell in pair).rstrip() for pair in pairs] or ["nothing yet"]
 
 
 def _reconciled_words(last: dict[str, Any] | None) -> str:
@@ -147,6 +194,18 @@ def _reconciled_words(last: dict[str, Any] | None) -> str:
     counts = {kind: sum(of.values()) for kind, of in last["found"].items()}
     words = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing differed"
     return f"{shown(last['at'])}: {last['pairs']} pairs; {words}"
+
+
+def _lacks_words(capabilities: Mapping[str, Mapping[str, str]]) -> str:
+    """The categories that cannot be read or written at Vitec; `capability_lines` has why."""
+    unread = [name for name, can in capabilities.items() if can["read"] != "yes"]
+    unwritten = [name for name, can in capabilities.items() if can["write"] != "yes"]
+    parts = [
+        f"not {verb}: {', '.join(names)}"
+        for verb, names in (("read", unread), ("written", unwritten))
+        if names
+    ]
+    return "; ".join(parts) or "everything is read and written"
 
 
 def capability_lines(capabilities: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -43,6 +43,7 @@ from daemon.storage import log, views, working
 from daemon.storage.appender import Item
 from daemon.storage.connection import Connection, snapshot
 from daemon.storage.log import Read
+from daemon.telemetry import context
 from projections.commands import CommandRow
 from projections.entity import Entity, Pending
 from projections.outbox import recent_failure
@@ -247,7 +248,15 @@ class Deliverer(Processor):
             met = entity is not None and pending is not None and await self._met(conn, entity, pending)
         if entity is None or pending is None or pending.command != command.command:
             self._seen[command.command] = command.position  # a newer decision is on its way
-        elif pending.state == "unknown":
+            return
+        with context(correlation_id=entity.correlation, causation_id=entity.cause):
+            await self._carry(entity, pending, command, target, met=met)
+
+    async def _carry(
+        self, entity: Entity, pending: Pending, command: CommandRow, target: Target, *, met: bool
+    ) -> None:
+        """What is due for a command, as its entity stands now."""
+        if pending.state == "unknown":
             await self._look_up(entity, command, pending, target)
         elif not still_due(entity, command.target, pending):
             self._seen[command.command] = command.position
@@ -365,6 +374,13 @@ class Deliverer(Processor):
             unsent = CommandFailed(pending.command, type(error).__name__)
             await self._record(entity, [leaving, unsent])
             return
+        self._log.debug(
+            "deliver.sent",
+            target=command.target,
+            command=command.command,
+            entity=entity.id,
+            event_id=leaving.event_id,
+        )
         outcome: list[Item | Decision]
         try:
             landed = await target.write(self.at, entity, pending, write)

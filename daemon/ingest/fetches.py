@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from daemon.domain.errors import NotFound, UntranslatablePayload
-from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Reading
+from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Event, Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.ingest.apart import AT_FAULT, CLOSED, apart, passes
 from daemon.ingest.relations import contacts_gone
@@ -115,23 +115,31 @@ class Fetcher(Processor):
         if payload is None and need.missing:
             self.rests(need)
             return
+        event = await self._told(need)
         item: Item = (
-            removed(self.at, stream, self.vendor, str(need.need), evidence)
+            removed(self.at, stream, self.vendor, str(need.need), evidence, event)
             if payload is None
-            else self._read(stream, need, started, payload, await self._told(need))
+            else self._read(stream, need, started, payload, event)
         )
         await self.at.appender.append([item])
+        self._log.debug(
+            "fetch.found",
+            stream=stream,
+            correlation_id=item.correlation_id,
+            causation_id=item.causation_id,
+            gone=payload is None,
+        )
         self._met[stream] = started
         self._failed.pop(stream, None)
 
-    async def _told(self, need: Need) -> datetime:
-        """When we were told to read: where the record bears no time, its change is as old as that."""
+    async def _told(self, need: Need) -> Event | None:
+        """What told us to read: where the record bears no time, its change is as old as that."""
         async with self.at.connection() as conn:
-            event = await log.at(conn, self.tenant, need.need)
-        return self.at.clock() if event is None else event.occurred_at
+            return await log.at(conn, self.tenant, need.need)
 
-    def _read(self, stream: str, need: Need, started: int, payload: bytes, told: datetime) -> Item:
+    def _read(self, stream: str, need: Need, started: int, payload: bytes, event: Event | None) -> Item:
         now = self.at.clock()
+        told = now if event is None else event.occurred_at
         try:
             changed = lens(self.vendor, need.category).get(payload, self.at.options).changed or told
         except UntranslatablePayload:
@@ -142,7 +150,10 @@ class Fetcher(Processor):
             occurred_at=min(changed, now),
             payload=payload if self.at.options.store_national_ids else without_national_ids(payload),
             reading=Reading(via="fetch", started=started, kind=need.kind),
-            correlation_id=derived_id(self.tenant, stream, str(need.need)),
+            correlation_id=derived_id(self.tenant, stream, str(need.need))
+            if event is None
+            else event.correlation_id,
+            causation_id=None if event is None else event.event_id,
             always=not need.missing,
         )
 

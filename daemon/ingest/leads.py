@@ -112,6 +112,14 @@ class LeadReceiver:
             return web.json_response({"detail": detail}, status=422)
         event = event_of(tenant, kind, kept, lead, path)
         await tenant.appender.append([event])
+        log.debug(
+            "ingest.received",
+            tenant=tenant.name,
+            type=event.type,
+            stream=event.stream,
+            event_id=event.event_id,
+            correlation_id=event.correlation_id,
+        )
         return web.json_response({"status": "OK", "message": str(event.event_id)})
 
     def _read(self, kind: LeadKind, body: bytes, path: Mapping[str, str]) -> tuple[Tenant, bytes, Lead]:

@@ -136,7 +136,11 @@ class SubscriptionKeeper(Processor):
 
     async def ours(self) -> Found | None:
         """Our webhook, as it is listed now; raises VendorError."""
-        return (await self._look(await self.health(PROPSTREET))).ours
+        return (await self.seen()).ours
+
+    async def seen(self) -> Plan:
+        """How our webhook is now, and what would be due; nothing is done. Raises VendorError."""
+        return await self._look(await self.health(PROPSTREET))
 
     async def fill(self, webhook: str, since: datetime) -> int:
         """Have everything polled now, and what failed since then sent again; how many deliveries come."""

@@ -41,6 +41,12 @@ async def of_others(conn: Connection, credential: str, holder: UUID) -> list[Spe
     return [SpentCalls(*row) for row in await conn.fetch(_sql["of_others"], credential, holder)]
 
 
+async def spent(conn: Connection, credential: str, since: datetime) -> int:
+    """How many calls of a credential stand on record as counted since then, by anybody."""
+    count: int = await conn.fetchval(_sql["spent"], credential, since)
+    return count
+
+
 async def record(
     conn: Connection, credential: str, holder: UUID, block: int, calls: int, counted_at: datetime
 ) -> None:

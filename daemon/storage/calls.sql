@@ -12,3 +12,6 @@ SELECT calls, counted_at FROM calls WHERE credential = $1 AND holder <> $2 ORDER
 
 -- name: record
 INSERT INTO calls (credential, holder, block, calls, counted_at) VALUES ($1, $2, $3, $4, $5)
+
+-- name: spent
+SELECT coalesce(sum(calls), 0)::bigint FROM calls WHERE credential = $1 AND counted_at > $2

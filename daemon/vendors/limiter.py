@@ -148,6 +148,16 @@ class Limiter:
             return False
         return all(window.fits(now, calls, priority) for window in self._windows)
 
+    def used(self) -> list[tuple[float, int, int]]:
+        """Of every window its span in seconds, the calls that it holds, and those that it may hold."""
+        now = self._clock()
+        return [(w.span, w.limit - w.room(now), w.limit) for w in self._windows]
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return sum(not turn.done() for _, _, turn in self._waiting)
+
     async def settle(self) -> None:
         """Nobody calls any more: record what was spent. Raises StorageError."""
         if self._ledger is not None and self._blocks:

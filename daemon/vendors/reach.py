@@ -27,6 +27,8 @@ class Reach:
     ) -> None:
         self.breaker = Breaker()
         self.clock = clock
+        self.skew: float | None = None
+        """Seconds by which the vendor's clock is ahead of ours, as its last answer said; None before any that did."""
         self._chance = chance
         self._looking: asyncio.Task[object] | None = None
 

@@ -496,6 +496,9 @@ async def test_health_and_readiness_are_two_questions(database: str) -> None:
             503,
             '{"ready": false, "reasons": ["oslo: the database does not answer"]}',
         )
+        plain = {"Accept": "text/plain"}
+        assert await port.get("/readyz", plain) == (503, "oslo: the database does not answer\n")
+        assert (await port.get("/metrics"))[0] == 404  # nobody gave it any
 
 
 # -- a database that goes away

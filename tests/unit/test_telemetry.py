@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from daemon import telemetry
-from daemon.domain.errors import Rejected
+from daemon.domain.errors import ConfigError, Rejected
 from daemon.domain.settings import Secret
 from daemon.telemetry import context, log
 
@@ -128,6 +128,14 @@ def test_lines_below_the_level_are_not_written(lines: Any) -> None:
     log.info("ingest.read")
     log.warning("ingest.slow")
     assert [line["event"] for line in lines()] == ["ingest.slow"]
+
+
+def test_the_environment_says_which_level_and_a_mistake_is_told() -> None:
+    assert telemetry.level_in({}) == "info"
+    assert telemetry.level_in({"TOVEIS_LOG_LEVEL": "DEBUG"}) == "debug"
+    with pytest.raises(ConfigError) as mistake:
+        telemetry.level_in({"TOVEIS_LOG_LEVEL": "loud"})
+    assert mistake.value.problems == ("TOVEIS_LOG_LEVEL: is not a level (write debug, info, warning, error)",)
 
 
 def test_libraries_warn_through_the_same_log_without_their_arguments(lines: Any) -> None:

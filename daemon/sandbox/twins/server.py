@@ -2,10 +2,11 @@
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from aiohttp import web
 
@@ -21,6 +22,15 @@ async def serve(app: web.Application, port: int = 0) -> AsyncIterator[str]:
         yield f"http://{host}:{bound}"
     finally:
         await runner.cleanup()
+
+
+def date_by(app: web.Application, clock: Callable[[], datetime]) -> None:
+    """Every answer's Date is that of the twin's own clock, which may be wrong."""
+
+    async def prepare(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(clock().astimezone(UTC), usegmt=True)
+
+    app.on_response_prepare.append(prepare)
 
 
 @dataclass(slots=True)

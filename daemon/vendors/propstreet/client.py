@@ -123,7 +123,7 @@ class PropstreetClient:
             session,
             base_url,
             limiter,
-            ask=self._ask,
+            ask=self.ask,
             timeout=timeout,
             clock=clock,
             on_call=on_call,
@@ -136,7 +136,7 @@ class PropstreetClient:
         """Return if the vendor is there as far as is known; raises VendorAway."""
         await self._endpoint.reach()
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
         """What the polls ask for: who changed just now."""
         now = self._clock().astimezone(UTC).isoformat().replace("+00:00", "Z")
         await self.page("contact", updated_since=now, cursor=None, page_size=1)

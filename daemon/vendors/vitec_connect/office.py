@@ -72,7 +72,7 @@ class Office:
             session,
             base_url,
             limiter,
-            ask=self._ask,
+            ask=self.ask,
             timeout=timeout,
             clock=clock,
             on_call=on_call,
@@ -93,7 +93,7 @@ class Office:
         """Return if the vendor is there as far as is known; raises VendorAway."""
         await self._endpoint.reach()
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
         """What the polls ask for: who changed just now."""
         await self._call(CHANGED, query={"ChangedAtFrom": self._clock().isoformat()})
 

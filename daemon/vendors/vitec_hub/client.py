@@ -94,7 +94,7 @@ class VitecHubClient:
             session,
             base_url,
             limiter,
-            ask=self._ask,
+            ask=self.ask,
             timeout=timeout,
             clock=clock,
             on_call=on_call,
@@ -113,7 +113,7 @@ class VitecHubClient:
         """Return if the vendor is there as far as is known; raises VendorAway."""
         await self._endpoint.reach()
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
         """What is open to this login."""
         await self._call(METHODS)
 

@@ -21,7 +21,7 @@ from daemon.sandbox.twins.propstreet.store import Store
 from daemon.sandbox.twins.propstreet.switches import Switches
 from daemon.sandbox.twins.propstreet.webhook_api import WebhookApi
 from daemon.sandbox.twins.propstreet.webhooks import EVENTS, Webhooks
-from daemon.sandbox.twins.server import RateLimit
+from daemon.sandbox.twins.server import RateLimit, date_by
 
 _MAX_BODY = 10 * 2**20  # guide limits
 
@@ -73,6 +73,7 @@ class PropstreetTwin:
             middlewares=[self.faults.middleware, gate.problems, gate.limit, gate.login, gate.note],
             client_max_size=_MAX_BODY,
         )
+        date_by(app, lambda: gate.clock())
         app.router.add_post(TOKEN_PATH, gate.token)
         records = RecordApi(self.store, gate)
         app.router.add_routes(ProspectApi(records).routes())

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from daemon.sandbox.twins.journal import Entry
-from daemon.sandbox.twins.server import RateLimit, Window
+from daemon.sandbox.twins.server import RateLimit, Window, date_by
 from daemon.sandbox.twins.vitec_connect.calls import json_answer, query_of, route_of
 from daemon.sandbox.twins.vitec_connect.contact_calls import ContactCalls
 from daemon.sandbox.twins.vitec_connect.estate_calls import EstateCalls
@@ -46,6 +46,7 @@ class Api:
     def application(self) -> web.Application:
         """A fresh application; several may live one after the other."""
         app = web.Application(middlewares=[self.twin.faults.middleware, self._words, self._gate])
+        date_by(app, lambda: self.twin.clock())
         for calls in (RelationCalls, EstateCalls, LeadCalls, ContactCalls):
             app.add_routes(calls(self.twin).routes())
         return app
