@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec.structs import replace
+
 from daemon.domain.errors import NotFound, UntranslatablePayload
-from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Reading
+from daemon.domain.events import CONTACT_GONE, NOT_FOUND, Event, Reading
 from daemon.domain.streams import PROPSTREET, VITEC, derived_id, record_stream
 from daemon.ingest.apart import AT_FAULT, CLOSED, apart, passes
 from daemon.ingest.relations import contacts_gone
@@ -115,27 +117,30 @@ class Fetcher(Processor):
         if payload is None and need.missing:
             self.rests(need)
             return
+        told = await self._told(need)
         item: Item = (
             removed(self.at, stream, self.vendor, str(need.need), evidence)
             if payload is None
-            else self._read(stream, need, started, payload, await self._told(need))
+            else self._read(stream, need, started, payload, told)
         )
+        if told is not None:
+            item = replace(item, causation_id=told.event_id, correlation_id=told.correlation_id)
         await self.at.appender.append([item])
         self._met[stream] = started
         self._failed.pop(stream, None)
 
-    async def _told(self, need: Need) -> datetime:
-        """When we were told to read: where the record bears no time, its change is as old as that."""
+    async def _told(self, need: Need) -> Event | None:
+        """What told us to read: it led to the read, and where the record bears no time, its change is as old as that."""
         async with self.at.connection() as conn:
-            event = await log.at(conn, self.tenant, need.need)
-        return self.at.clock() if event is None else event.occurred_at
+            return await log.at(conn, self.tenant, need.need)
 
-    def _read(self, stream: str, need: Need, started: int, payload: bytes, told: datetime) -> Item:
+    def _read(self, stream: str, need: Need, started: int, payload: bytes, told: Event | None) -> Read:
         now = self.at.clock()
+        since = now if told is None else told.occurred_at
         try:
-            changed = lens(self.vendor, need.category).get(payload, self.at.options).changed or told
+            changed = lens(self.vendor, need.category).get(payload, self.at.options).changed or since
         except UntranslatablePayload:
-            changed = told
+            changed = since
         return Read(
             stream=stream,
             origin=self.vendor,

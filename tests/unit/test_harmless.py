@@ -6,7 +6,7 @@ import pytest
 
 from daemon.cli.harmless import harmless
 from daemon.cli.outbound import print_table
-from daemon.cli.stories import print_picture
+from daemon.cli.pictures import print_picture
 from projections.commands import CommandRow
 
 ODD = "\x1b]0;owned\x07\x1b[2J\u202etxt\r\n"
