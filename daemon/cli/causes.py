@@ -83,7 +83,7 @@ async def _called(conn: Connection, tenant: str, ref: str) -> dict[str, Event]:
         return {}
     low, high = (uuid.UUID(digits.ljust(32, end)) for end in "0f")
     events = await log.called(conn, tenant, low, high, MOST)
-    found = {str(event.event_id): event for event in events if str(event.event_id).startswith(ref)}
+    found = {str(event.event_id): event for event in events}
     for row in await views.commands_like(conn, tenant, ref, MOST):
         event = await log.at(conn, tenant, row.issued)
         if event is not None:
@@ -127,6 +127,7 @@ class Causes:
         self.events = [by_position[position] for position in sorted(by_position)]
         self.by_id = {event.event_id: event for event in self.events}
         self.parents: dict[int, list[Event]] = {}
+        self._conflicts: list[Event] = []
         commands: dict[str, list[Event]] = {}
         for event in self.events:
             command = _command_of(event)
@@ -139,10 +140,18 @@ class Causes:
     def _decided_by(self, event: Event, by_position: Mapping[int, Event]) -> list[Event]:
         """What an event names as its cause, the most telling first.
 
-        Where that is word of a vendor that has no part in what was decided, it is the newest of the edits it is about.
+        A write that won a conflict follows from that. Where what is named is word of a vendor that has no part in what
+        was decided, it is the newest of the edits that the decision is about.
         """
         named = self.by_id.get(event.causation_id) if event.causation_id is not None else None
         edits = [by_position[place] for place in sorted(_about(event), reverse=True) if place in by_position]
+        if event.type in _WRITES:
+            won = [each for each in self._conflicts if each.causation_id == event.causation_id]
+            won = [each for each in won if _about(event) & _about(each)]
+            if won:
+                return won[-1:]
+        if event.type == ConflictResolved.__name__:
+            self._conflicts.append(event)
         if named is None or (edits and named.type in (OBSERVED, NOTIFIED) and named not in edits):
             return edits
         return [named, *(edit for edit in edits if edit is not named)]
@@ -157,6 +166,7 @@ class Causes:
 
 
 _DECIDED: Final = frozenset(kind.__name__ for kind in (CommandIssued, CommandHeld, ConflictResolved))
+_WRITES: Final = (CommandIssued.__name__, CommandHeld.__name__)
 _STEPS: Final = (CommandIssued.__name__, CommandAttempted.__name__)
 _WORDS: Final = (CommandReleased.__name__, CommandDiscarded.__name__)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from daemon.cli.finding import known_at
-from daemon.domain.events import Event
+from daemon.domain.events import OBSERVED, Event, reading_of
 from daemon.domain.fields import Value
 from daemon.mappings.lens import Options
 from projections.commands import CommandRow, evolve
@@ -22,7 +22,7 @@ Key = tuple[str, str, str]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One thing that is another at the second time than at the first, with the event that made it so.
+    """One thing that is another at the second time than at the first, with the event that made it so and its way to us.
 
     `kind`: field (a value at one side), record (known, or gone), link (by which rule), closed (a tombstone), hold (of
     the whole entity), held (a write of a field that is held or was refused). `side` is the record, or the vendor that
@@ -38,6 +38,7 @@ class Change(msgspec.Struct, frozen=True):
     recorded_at: datetime
     origin: str
     type: str
+    way: str | None
 
 
 def changes(
@@ -59,10 +60,10 @@ def changes(
         now = _standing(entities, name, rows)
         by |= {key: event for key in now.keys() | last.keys() if now.get(key) != last.get(key)}
         last = now
-    order = {key: place for place, key in enumerate(dict.fromkeys((*first, *last)))}
+    fields = list(dict.fromkeys(field for _, _, field in (*first, *last)))
     moved = sorted(
         (key for key in by if first.get(key) != last.get(key)),
-        key=lambda key: (KINDS.index(key[0]), order[key]),
+        key=lambda key: (KINDS.index(key[0]), fields.index(key[2])),
     )
     return [_change(key, first.get(key), last.get(key), by[key]) for key in moved]
 
@@ -116,6 +117,7 @@ def _change(key: Key, before: Value, after: Value, event: Event) -> Change:
         event.recorded_at,
         event.origin,
         event.type,
+        reading_of(event).via if event.type == OBSERVED else None,
     )
 
 

@@ -57,7 +57,7 @@ def diff(
     async def look(conn: "Connection") -> "tuple[dict[str, Any], list[Change]]":
         name = await finding.find(conn, chosen.name, category, ref)
         events = await finding.events_of(conn, chosen.name, category, name)
-        known = finding.known_at(events, until)
+        known = finding.known_then(events, until)
         options = options_of(chosen)
         entity = pictures.folded(chosen.name, name, known, options)
         return pictures.heading(entity), changes.changes(chosen.name, name, events, options, since, until)
@@ -118,11 +118,13 @@ def _what(change: "Change") -> str:
 
 def _lines(change: "Change") -> "Iterator[tuple[str, str]]":
     from daemon.cli.times import brief
+    from daemon.cli.wording import WAYS
 
     for sign, colour, value in (("-", "red", change.before), ("+", "green", change.after)):
         if value is not None or change.kind == "field":
             yield f"  [{colour}]{sign}[/]", f"[{colour}]{_words(value)}[/]"
-    yield "", f"[dim]event {change.event}, {brief(change.recorded_at)}, {change.origin}: {change.type}[/]"
+    how = WAYS[change.way] if change.way is not None else change.type
+    yield "", f"[dim]event {change.event}, {brief(change.recorded_at)}, {change.origin}: {how}[/]"
 
 
 def _words(value: "Value") -> str:

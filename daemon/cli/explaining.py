@@ -80,7 +80,7 @@ def print_reasons(entity: "Entity", found: "Sequence[Why]") -> None:
     for why in found:
         click.echo()
         table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=10)
         table.add_column(overflow="fold")
         for label, words in _lines(why):
             table.add_row(label, words)

@@ -152,6 +152,14 @@ def known_at(events: Sequence[Event], time: datetime) -> Sequence[Event]:
     return events[: max(known, default=0)]
 
 
+def known_then(events: Sequence[Event], time: datetime) -> Sequence[Event]:
+    """The same; raises UsageError where there were none."""
+    known = known_at(events, time)
+    if not known:
+        raise UsageError(f"nothing was known of it then; the first was at {shown(events[0].recorded_at)}")
+    return known
+
+
 def _records(entity: Entity | None, category: str) -> list[str]:
     """The streams of the records that belong to an entity now, and of what Vitec says of a lead."""
     if entity is None:

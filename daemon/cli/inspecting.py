@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.cli.opening import ask, load, tenant_of, with_config, with_tenant
-from daemon.cli.times import moment, shown
-from daemon.domain.errors import UsageError
+from daemon.cli.times import moment
 from daemon.domain.events import TYPES as EVENTS
 
 if TYPE_CHECKING:
     from daemon.storage.connection import Connection
 
 CATEGORIES = click.Choice(["contact", "company", "project", "prospect", "lead"])
-TYPES = click.Choice(sorted(EVENTS), case_sensitive=False)
+TYPES = click.Choice(sorted(EVENTS))
 SIDES = click.Choice(["vitec", "propstreet", "toveis", "operator", "lead"])
 EVERY = 0.5
 """Seconds between two looks at what is followed."""
@@ -113,9 +112,7 @@ def show(
     async def look(conn: "Connection") -> dict[str, Any]:
         name = await finding.find(conn, chosen.name, category, ref)
         events = await finding.events_of(conn, chosen.name, category, name)
-        known = events if until is None else finding.known_at(events, until)
-        if not known:
-            raise UsageError(f"nothing was known of it then; the first was at {shown(events[0].recorded_at)}")
+        known = events if until is None else finding.known_then(events, until)
         return pictures.picture(chosen.name, name, known, options_of(chosen), until)
 
     pictures.print_picture(ask(settings, look), as_json=as_json)
