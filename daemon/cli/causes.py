@@ -219,7 +219,7 @@ def tree(causes: Causes, event: Event, options: Options) -> list[Node]:
         place = each.position
         first = parent_at is None or causes.parents[place][0].position == parent_at
         again = place in told or (not first and place in own)
-        found.append(Node(lines[place], parent_at, depth, place == event.position, again))
+        found.append(Node(lines[place], parent_at, depth, place == event.position and not again, again))
         if not again:
             told.add(place)
             waiting += [(child, place, depth + 1) for child in reversed(children.get(place, []))]

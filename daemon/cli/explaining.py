@@ -99,29 +99,31 @@ def _lines(why: "Why") -> Iterator[tuple[str, str]]:
     from daemon.cli.times import brief
     from daemon.cli.wording import COLOURS, NAMES, field_words, tuple_of, value_words
 
-    def words(value: object) -> str:
-        return escape(value_words(tuple_of(value)))
+    def plain(text: str) -> str:
+        return escape(harmless(text))
 
-    yield f"[bold]{escape(harmless(field_words(why.field)))}[/]", f"[bold]{words(why.value)}[/]"
-    yield "  from", f"[{COLOURS[why.side]}]{NAMES[why.side]}[/], {escape(_edit(why))}"
+    def words(value: object) -> str:
+        return plain(value_words(tuple_of(value)))
+
+    yield f"[bold]{plain(field_words(why.field))}[/]", f"[bold]{words(why.value)}[/]"
+    yield "  from", f"[{COLOURS[why.side]}]{NAMES[why.side]}[/], {plain(_edit(why))}"
     if why.since is not None:
         yield "  since", brief(why.since)
     if why.rule:
-        yield "  rule", escape(harmless(why.rule))
+        yield "  rule", plain(why.rule)
     for lost in why.lost:
-        yield "  lost", f"{NAMES[lost.side]}'s {words(lost.value)}{escape(_loss(lost))}"
+        yield "  lost", f"{NAMES[lost.side]}'s {words(lost.value)}{plain(_loss(lost))}"
     for vendor, value in why.values.items():
         if vendor != why.side and not why.agreed:
             yield "  but", f"{NAMES[vendor]} holds {words(value)}"
     if why.command is not None:
-        yield "  carried", f"to {NAMES[why.command.target]}: {escape(_outcome(why.command))}"
+        yield "  carried", f"to {NAMES[why.command.target]}: {plain(_outcome(why.command))}"
     for held in why.held:
-        yield "  held", escape(_hold(held))
+        yield "  held", plain(_hold(held))
 
 
 def _edit(why: "Why") -> str:
     """By which event, in which way, and by whom as far as it is told."""
-    from daemon.cli.harmless import harmless
     from daemon.cli.times import brief
     from daemon.cli.wording import WAYS
 
@@ -131,9 +133,9 @@ def _edit(why: "Why") -> str:
     if why.way is not None:
         told.append(WAYS[why.way])
     if why.change_origin:
-        told.append(f"changeOrigin {harmless(why.change_origin)}")
+        told.append(f"changeOrigin {why.change_origin}")
     if why.operator is not None:
-        told.append(f"brought back by {harmless(why.operator)}")
+        told.append(f"brought back by {why.operator}")
     return ", ".join(told)
 
 
@@ -155,11 +157,10 @@ def _outcome(carried: "Carried") -> str:
 
 
 def _hold(held: "Held") -> str:
-    from daemon.cli.harmless import harmless
     from daemon.cli.outbound import SHORT
     from daemon.cli.wording import NAMES
 
     what = f"not written to {NAMES[held.target]}" if held.target is not None else "the whole entity waits"
     command = f"; command {held.command[:SHORT]}" if held.command is not None else ""
     why = f"{held.reason}: {held.detail}" if held.detail else held.reason
-    return harmless(f"{what} ({held.state}), {why}{command}")
+    return f"{what} ({held.state}), {why}{command}"

@@ -12,6 +12,7 @@ from daemon.domain.events import Event, RecordsLinked, RecordsMerged, RecordsUnl
 from daemon.domain.fields import normal
 from daemon.domain.streams import (
     LEAD,
+    LOG_STREAM,
     PROPSTREET,
     VENDORS,
     VITEC,
@@ -20,7 +21,7 @@ from daemon.domain.streams import (
     record_stream,
 )
 from daemon.storage import log, views
-from daemon.storage.connection import Connection, snapshot
+from daemon.storage.connection import Connection, snapshot, unreachable
 from projections.entity import Entity
 from projections.provenance import provenance
 
@@ -96,8 +97,8 @@ def title(entity: Entity) -> str:
 class Reader:
     """Reads every event of an entity, and later what came since: a stream that joins it is read from its beginning.
 
-    These are its own streams and those of whatever it absorbed, the streams of the records that belong to it, and
-    those of the records that left it, up to where they did.
+    These are its own streams and those of whatever it absorbed, the streams of the records that belong to it, what it
+    shared with others up to where they parted, and what happened to the log itself since the entity is there.
     """
 
     def __init__(self, conn: Connection, tenant: str, category: str, name: str) -> None:
@@ -106,8 +107,8 @@ class Reader:
         self._after = 0
 
     async def news(self) -> list[Event]:
-        """The events that were not read yet, in the order of the log."""
-        async with snapshot(self._conn):
+        """The events that were not read yet, in the order of the log; raises DatabaseUnreachable."""
+        async with unreachable(), snapshot(self._conn):
             head = await log.head(self._conn, self._tenant)
             known = [stream for stream, end in self._ends.items() if end is None]
             events = await self._read(known, self._after) if known else []
@@ -122,15 +123,18 @@ class Reader:
         own = [name, *await views.absorbed(self._conn, self._tenant, name)]
         told = await self._fresh([entity_stream(self._category, each) for each in own])
         sources = entity.sources if entity is not None else ()
-        before = await self._fresh([entity_stream(self._category, each) for each in sources])
-        parted = _parted(before, own)
-        before = [event for event in before if event.position <= parted.get(event.stream, event.position)]
-        self._ends.update(parted)
+        origins = [entity_stream(self._category, each) for each in sources]
+        told += await self._fresh(origins)
         records = await self._fresh(_records(entity, self._category))
-        left = {s: end for s, end in _left(told, self._category).items() if s not in self._ends}
-        self._ends.update(left)
-        gone = await self._read(list(left), 0) if left else []
-        return [*told, *before, *records, *(event for event in gone if event.position <= left[event.stream])]
+        ends = _ends(told, own, self._category)
+        gone = [stream for stream in ends if stream not in self._ends]
+        self._ends.update({stream: end for stream, end in ends.items() if stream in (*origins, *gone)})
+        told += await self._read(gone, 0) if gone else []
+        told = [event for event in told if event.position <= (self._ends[event.stream] or event.position)]
+        found = [*told, *records]
+        log_itself = await self._fresh([LOG_STREAM]) if found else []
+        born = min((event.position for event in found), default=0)
+        return [*found, *(event for event in log_itself if event.position > born)]
 
     async def _fresh(self, streams: Iterable[str]) -> list[Event]:
         fresh = [stream for stream in streams if stream not in self._ends]
@@ -170,30 +174,29 @@ def _records(entity: Entity | None, category: str) -> list[str]:
     return streams
 
 
-def _left(events: Iterable[Event], category: str) -> dict[str, int]:
-    """The streams of the records that left an entity, by its own events, and where each did."""
-    linked: dict[str, str] = {}
-    left: dict[str, int] = {}
-    for event in (event for event in events if event.type in _LINKING):
+def _ends(events: Iterable[Event], names: Sequence[str], category: str) -> dict[str, int]:
+    """The streams of which only a beginning is about an entity (known by these names), and where that ends.
+
+    These are the records that left it and, where it left another one itself, that one and the records of that.
+    """
+    linked: dict[str, dict[str, str]] = {}
+    ends: dict[str, int] = {}
+    for event in sorted(events, key=lambda each: each.position):
+        if event.type not in _LINKING:
+            continue
+        own = event.stream.partition(":")[2] in names
+        records = linked.setdefault(event.stream, {})
         gone: list[str] = []
         match decision_of(event):
             case RecordsLinked() as link:
-                linked = {VITEC: link.vitec, PROPSTREET: link.propstreet}
-            case RecordsUnlinked(parted=parted):
+                records |= {VITEC: link.vitec, PROPSTREET: link.propstreet}
+            case RecordsUnlinked(parted=parted) if own:
                 gone = list(parted)
-            case RecordsMerged(moved=True) as merged if linked.get(merged.vendor) == merged.source:
+            case RecordsUnlinked(parted=parted) if set(parted.values()) & set(names):
+                gone, ends[event.stream] = list(records), event.position
+            case RecordsMerged(moved=True) as merged if own and records.get(merged.vendor) == merged.source:
                 gone = [other(merged.vendor)]
         for vendor in gone:
-            if vendor in linked:
-                left[record_stream(category, vendor, linked.pop(vendor))] = event.position
-    return left
-
-
-def _parted(events: Iterable[Event], names: Sequence[str]) -> dict[str, int]:
-    """The streams of the entities that one of `names` was parted from, and where: what followed is theirs alone."""
-    ends: dict[str, int] = {}
-    for event in (event for event in events if event.type == RecordsUnlinked.__name__):
-        match decision_of(event):
-            case RecordsUnlinked(parted=parted) if set(parted.values()) & set(names):
-                ends[event.stream] = event.position
+            if vendor in records:
+                ends[record_stream(category, vendor, records.pop(vendor))] = event.position
     return ends

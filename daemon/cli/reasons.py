@@ -18,7 +18,7 @@ from daemon.domain.events import (
     decision_of,
     reading_of,
 )
-from daemon.domain.fields import Value
+from daemon.domain.fields import Value, same
 from daemon.domain.streams import PROPSTREET, VENDORS, other, parse_record_stream
 from daemon.mappings.lens import Options
 from projections.commands import CommandRow, evolve
@@ -111,29 +111,41 @@ class _Log:
                     self.conflicts.append((event, resolved))
 
     def origin(self, field: str, side: str, position: int) -> tuple[str, int]:
-        """The side and the event that a value comes from: what we wrote comes from where we had it from."""
+        """The side and the event that a value comes from: what we wrote comes from where we had it from.
+
+        A set that was put together of both sides' elements comes from nowhere else.
+        """
         seen: set[int] = set()
         while position not in seen:
             seen.add(position)
             want = self._written(field, position)
-            if want is None:
+            if want is None or not (want.override or self._same(field, want.value, want.source_value)):
                 break
             side, position = want.source, want.cause
         return side, position
 
+    def _same(self, field: str, a: Value, b: Value) -> bool:
+        return same(field, a, b, self.options.region)
+
     def _written(self, field: str, position: int) -> Want | None:
         """What we had written, where an observation shows just that after our write."""
-        event = self.events.get(position)
-        reading = reading_of(event) if event is not None and event.type == OBSERVED else None
-        want = self.wants.get(reading.command or "", {}).get(field) if reading is not None else None
+        event, want = self.events.get(position), self._wanted(field, position)
         names = parse_record_stream(event.stream) if event is not None else None
-        if event is None or reading is None or want is None or names is None:
+        if event is None or want is None or names is None:
             return None
         try:
-            read = content_of(event, reading, self.options).fields.get(field)
+            read = content_of(event, reading_of(event), self.options).fields.get(field)
         except UntranslatablePayload:
             return None
         return want if rules_of(names[1], names[0], self.options).kept(field, want.value, read) else None
+
+    def _wanted(self, field: str, position: int) -> Want | None:
+        """What the command wanted that an observation is the read-back of."""
+        return self.wants.get(self._read_back(position) or "", {}).get(field)
+
+    def _read_back(self, position: int) -> str | None:
+        event = self.events.get(position)
+        return reading_of(event).command if event is not None and event.type == OBSERVED else None
 
     def carried(self, field: str, side: str, position: int) -> tuple[CommandRow, Want] | None:
         """The newest command for the value; one that left, if any did."""
@@ -144,11 +156,11 @@ class _Log:
             and (
                 want[field].override == position
                 or (want[field].source, want[field].cause) == (side, position)
+                or command == self._read_back(position)
             )
         ]
-        left = [each for each in found if each[0].attempts] or [
-            each for each in found if each[0].state != "held"
-        ]
+        left = [each for each in found if each[0].attempts]
+        left = left or [each for each in found if each[0].state != "held"]
         return left[-1] if left else None
 
     def lost(self, field: str, position: int) -> list[tuple[Event, ConflictResolved]]:

@@ -23,6 +23,8 @@ from daemon.domain.events import (
     NOTIFIED,
     OBSERVED,
     OPERATOR,
+    BatchHeld,
+    BatchReleased,
     CommandAttempted,
     CommandDeadLettered,
     CommandDiscarded,
@@ -38,7 +40,10 @@ from daemon.domain.events import (
     EntityReleased,
     Event,
     FieldsAgreed,
+    FirstSyncReleased,
     HoldDiscarded,
+    LogRestored,
+    ReconcileFinished,
     RecordRemoved,
     RecordsLinked,
     RecordsMerged,
@@ -212,6 +217,22 @@ def _waiting(event: Event) -> str:
         case CommandDiscarded() as d:
             then = "" if event.stream.startswith(f"{LEAD}:") else ": not tried again until its source changes"
             return f"{_ended(d.reason)} is discarded{_by(d.by)}{then}"
+    return _of_many(event)
+
+
+def _of_many(event: Event) -> str:
+    """What concerns more than one entity."""
+    match decision_of(event):
+        case BatchHeld() as d:
+            return f"held as one: {d.count} {d.kind} of {d.category} at {NAMES[d.vendor]} ({d.detail})"
+        case BatchReleased() as d:
+            return f"let go as one{_by(d.by)}: {d.reason}"
+        case LogRestored():
+            return "the log is older than it was: everything is read again before anything is decided"
+        case FirstSyncReleased() as d:
+            return f"what only the first polls saw of {d.category} is released{_by(d.by)}"
+        case ReconcileFinished() as d:
+            return f"an audit of {d.pairs} pairs is over{_by(d.by)}"
     return event.type
 
 

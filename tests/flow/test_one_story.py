@@ -36,14 +36,14 @@ MASKS = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
     (r"(\d+ +)?\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),  # with the position before it
     (r"CES?T \(UTC\+0[12]00\)|CES?T", "ZONE"),
-    (r"\b(event|trace) \d+", r"\1 N"),
+    (r"\b(event|trace) \d+\b", r"\1 N"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{3,4})?\b", "ID"),
     (r"[─│├└]", " "),
 )
 
 EDITS: list[tuple[str, dict[str, Any]]] = [
-    ("propstreet", {"phone": "+4790000001"}),
-    ("vitec", {"telephone": {"cell": "900 00 002"}}),
+    ("propstreet", {"phone": "+46701740601"}),
+    ("vitec", {"telephone": {"cell": "070-174 06 02"}}),
     ("vitec", {"lastName": "Bjørnstad"}),
     ("propstreet", {"lastName": "Bjørnstad-Öberg"}),
     ("vitec", {"note": "Kontor i Malmö"}),
@@ -65,6 +65,7 @@ class Story:
         self.key = ""
         self.edits = 0
         self.moments: dict[str, str] = {}
+        self._answers: dict[tuple[str, ...], str] = {}
         self.config = ("--config", str(running.config_file))
 
     async def begin(self) -> None:
@@ -119,9 +120,11 @@ class Story:
 
     async def ask(self, *words: str) -> str:
         """What a command says, on 80 columns and in Oslo."""
-        code, output, errors = await toveis(*words, *self.config, env=_surroundings())
-        assert (code, errors) == (0, ""), (words, errors)
-        return output
+        if words not in self._answers:
+            code, output, errors = await toveis(*words, *self.config, env=_surroundings())
+            assert (code, errors) == (0, ""), (words, errors)
+            self._answers[words] = output
+        return self._answers[words]
 
     async def told(self, *words: str) -> list[dict[str, Any]]:
         """The same as JSON."""
@@ -149,8 +152,8 @@ async def story(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Asyn
             words = {"note" if side == "vitec" else "strategy": f"Kontor i Oslo, {number} MNOK"}
             await told.edit(side, fields or words)
         told.now("before the conflict")
-        await told.edit("vitec", {"telephone": {"cell": "900 00 003"}}, told=False)
-        await told.edit("propstreet", {"phone": "+4790000004"})
+        await told.edit("vitec", {"telephone": {"cell": "070-174 06 03"}}, told=False)
+        await told.edit("propstreet", {"phone": "+46701740604"})
         told.now("after the conflict")
         await told.edit("vitec", {"lastName": "Bjørnstad"})
         await told.edit("propstreet", {"firstName": LONG})
@@ -200,15 +203,15 @@ async def test_an_event_type_that_there_is_not_is_refused_with_those_that_there_
 async def test_the_phone_is_explained_by_its_edit_its_rule_what_lost_and_its_command(story: Story) -> None:
     [why] = await story.told("explain", "contact", KARI, "phone")
     assert {"field", "value", "side", "event", "since", "rule", "lost"} <= why.keys()
-    assert (why["value"], why["side"], why["rule"]) == ("+4790000004", "propstreet", "the later edit wins")
+    assert (why["value"], why["side"], why["rule"]) == ("+46701740604", "propstreet", "the later edit wins")
     assert (why["way"], why["change_origin"], why["operator"]) == ("webhook", "ui", None)
     [lost] = why["lost"]
-    assert (lost["value"], lost["side"], lost["order_uncertain"]) == ("900 00 003", "vitec", True)
+    assert (lost["value"], lost["side"], lost["order_uncertain"]) == ("070-174 06 03", "vitec", True)
     [conflict] = rows((await toveis("conflicts", "--json", *story.config))[1])
     assert lost["conflict"] == conflict["id"]
     told = {row["position"]: row for row in await story.told("history", "contact", KARI)}
-    assert told[why["event"]]["summary"] == "Propstreet (webhook): phone +4790000004"
-    assert told[lost["event"]]["summary"] == "Vitec (read): phone 900 00 003"
+    assert told[why["event"]]["summary"] == "Propstreet (webhook): phone +46701740604"
+    assert told[lost["event"]]["summary"] == "Vitec (read): phone 070-174 06 03"
     command = why["command"]
     assert (command["target"], command["state"]) == ("vitec", "succeeded")
     assert told[command["issued"]]["data"]["command"] == command["id"]
@@ -240,7 +243,7 @@ async def test_what_was_shown_then_and_what_changed_since_make_what_is_shown_now
     since = story.moments["before the conflict"]
     [then] = await story.told("show", "contact", KARI, "--at", since)
     [now] = await story.told("show", "contact", KARI)
-    assert then["shadows"]["vitec"]["phone"]["value"] == "900 00 002"
+    assert then["shadows"]["vitec"]["phone"]["value"] == "070-174 06 02"
     held = {
         (vendor, field): value["value"]
         for vendor, shadow in then["shadows"].items()
