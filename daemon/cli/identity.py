@@ -89,12 +89,12 @@ def unlink(
     chosen = tenant_of(settings, tenant)
 
     async def rule(conn: "Connection", at: "Tenant") -> Ruling:
-        from daemon.cli import stories
+        from daemon.cli import finding
         from daemon.policies.operating import unlink as unlink_records
         from daemon.policies.plan import Refused
         from daemon.storage import views
 
-        [name, *_] = await stories.find(conn, at.name, category, ref)
+        name = await finding.find(conn, at.name, category, ref)
         entity = await views.resolve(conn, at.name, name)
         assert entity is not None
         said = unlink_records(entity, reason, operator())
@@ -111,15 +111,15 @@ def unlink(
 
 async def _side(conn: "Connection", tenant: str, category: str, vendor: str, ref: str) -> "Entity":
     """The entity of the record of one vendor that is meant; raises UsageError, with who else may be meant."""
-    from daemon.cli import stories
+    from daemon.cli import finding
     from daemon.storage import views
 
     record = await views.entity_of_record(conn, tenant, category, vendor, ref.removeprefix(f"{vendor}:"))
-    matching = [record] if record is not None else await stories.matching(conn, tenant, category, ref)
+    matching = [record] if record is not None else await finding.matching(conn, tenant, category, ref)
     found = [entity for entity in matching if vendor in entity.sides]
     if len(found) == 1:
         return found[0]
-    lines = "".join(f"\n  {stories.title(entity)}" for entity in found)
+    lines = "".join(f"\n  {finding.title(entity)}" for entity in found)
     if found:
         raise UsageError(
             f"{len(found)} {category} records at {vendor.capitalize()} match {ref!r}; give the id of one:{lines}"

@@ -7,19 +7,28 @@ import click
 
 from daemon.cli.opening import ask, load, tenant_of, with_config, with_tenant
 from daemon.cli.times import moment
-from daemon.domain.errors import UsageError
+from daemon.domain.events import TYPES as EVENTS
 
 if TYPE_CHECKING:
     from daemon.storage.connection import Connection
 
 CATEGORIES = click.Choice(["contact", "company", "project", "prospect", "lead"])
+TYPES = click.Choice(sorted(EVENTS))
+SIDES = click.Choice(["vitec", "propstreet", "toveis", "operator", "lead"])
+EVERY = 0.5
+"""Seconds between two looks at what is followed."""
 
 
 @click.command()
 @click.argument("category", type=CATEGORIES)
 @click.argument("ref")
-@click.option("--follow", is_flag=True, help="Go on and tell what happens next.")
+@click.option("--type", "types", multiple=True, type=TYPES, metavar="TYPE", help="Only events of this type.")
+@click.option(
+    "--side", "sides", multiple=True, type=SIDES, help="Only what this side said or did; may be repeated."
+)
 @click.option("--since", metavar="T", help="Only what was recorded since: ISO 8601, or '2h ago'.")
+@click.option("--until", metavar="T", help="Only what was recorded until then.")
+@click.option("--follow", is_flag=True, help="Go on and tell what happens next, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
 @with_tenant
 @with_config
@@ -28,44 +37,48 @@ def history(
     tenant: str | None,
     category: str,
     ref: str,
-    follow: bool,
+    types: tuple[str, ...],
+    sides: tuple[str, ...],
     since: str | None,
+    until: str | None,
+    follow: bool,
     as_json: bool,
 ) -> None:
     """Every event of one entity, both vendors' and ours, oldest first.
 
     REF is an entity's id, vitec:<id> (a prospect's is <estateId>:<contactId>), propstreet:<id>, an e-mail, an
-    organisation number or a project's name; a lead's is the id that it was answered with, or an e-mail.
+    organisation number or a project's name; a lead's is the id that it was answered with, or an e-mail. --type and
+    --side may be repeated. With --follow the earlier events of a record that joins the entity are told when it does.
 
     \b
     Example:  toveis history contact kari@example.no
-              toveis history company 800000009 --since "2h ago"
-              toveis history project "Fjordgata 12"
+              toveis history company 800000009 --since "2h ago" --side vitec
+              toveis history project "Fjordgata 12" --type CommandHeld
     """
+    begin, end = moment(since), moment(until)
     settings = load(config_file, secrets=False)
     chosen = tenant_of(settings, tenant)
-    begin = moment(since)
-    from daemon.cli import stories
+    from daemon.cli import finding, histories, stories
     from daemon.processor import options_of
 
-    options = options_of(chosen)
+    wanted = histories.Wanted(types, sides, begin, end)
+    story = stories.Story(options_of(chosen))
 
     async def tell(conn: "Connection") -> None:
         import asyncio
 
-        names = await stories.find(conn, chosen.name, category, ref)
-        story = stories.Story(options)
-        after = 0
+        name = await finding.find(conn, chosen.name, category, ref)
+        reader = finding.Reader(conn, chosen.name, category, name)
+        told = False
         while True:
-            events = await stories.events_of(conn, chosen.name, category, names, after)
-            lines = [
-                line for line in map(story.line, events) if begin is None or line.event.recorded_at >= begin
-            ]
-            stories.print_history(lines, as_json=as_json, heading=after == 0)
-            after = events[-1].position if events else after
+            lines = [line for line in map(story.line, await reader.news()) if wanted.wants(line.event)]
+            histories.print_history(lines, as_json=as_json, heading=not told)
+            told = told or bool(lines)
             if not follow:
-                return
-            await asyncio.sleep(0.5)
+                break
+            await asyncio.sleep(EVERY)
+        if not told and not as_json:
+            click.echo("no event of it is of that kind, side or time")
 
     try:
         ask(settings, tell)
@@ -90,21 +103,19 @@ def show(
     Example:  toveis show contact kari@example.no
               toveis show company vitec:ADR0123 --at "1d ago"
     """
+    until = moment(at)
     settings = load(config_file, secrets=False)
     chosen = tenant_of(settings, tenant)
-    until = moment(at)
-    from daemon.cli import stories
+    from daemon.cli import finding, pictures
     from daemon.processor import options_of
 
     async def look(conn: "Connection") -> dict[str, Any]:
-        names = await stories.find(conn, chosen.name, category, ref)
-        events = await stories.events_of(conn, chosen.name, category, names, 0)
-        known = [event for event in events if until is None or event.recorded_at <= until]
-        if not known:
-            raise UsageError("nothing was known of it then")
-        return stories.picture(chosen.name, names[0], known, options_of(chosen))
+        name = await finding.find(conn, chosen.name, category, ref)
+        events = await finding.events_of(conn, chosen.name, category, name)
+        known = events if until is None else finding.known_then(events, until)
+        return pictures.picture(chosen.name, name, known, options_of(chosen), until)
 
-    stories.print_picture(ask(settings, look), as_json=as_json)
+    pictures.print_picture(ask(settings, look), as_json=as_json)
 
 
 @click.command()

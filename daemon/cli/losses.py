@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from daemon.cli.operating import Ruling, Told, as_sent, operator
-from daemon.cli.stories import NAMES, conflict_words, field_words, value_words
+from daemon.cli.wording import NAMES, conflict_words, field_words, value_words
 from daemon.domain.errors import UsageError
 from daemon.domain.events import ConflictResolved, NewEvent
 from daemon.domain.fields import Value, same

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from daemon.embedded_postgres import EmbeddedPostgres
     from daemon.storage.connection import Connection
 
+TWO_SIDED = ("contact", "company", "project", "prospect")
+"""The categories of which each vendor has a record of its own."""
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +38,16 @@ def with_config(command: F) -> F:
 def with_tenant(command: F) -> F:
     """The option of every command that is about one tenant."""
     return click.option("--tenant", help="Which tenant; needed only with more than one.")(command)
+
+
+def two_sided(category: str, command: str) -> None:
+    """Refuse a category of which a command has nothing to tell; raises UsageError."""
+    if category == "lead":
+        raise UsageError(
+            f"a lead has no two sides for `toveis {command}`; `toveis history lead REF` tells what became of it"
+        )
+    if category not in TWO_SIDED:
+        raise UsageError(f"{category!r} is none of: {', '.join(TWO_SIDED)}")
 
 
 def load(config_file: Path | None, *, secrets: bool) -> Settings:

@@ -98,7 +98,7 @@ def print_table(rows: "Iterable[CommandRow]", held: "Iterable[Held]", batches: "
 
 
 def _command_words(row: "CommandRow") -> str:
-    from daemon.cli.stories import NAMES, field_words
+    from daemon.cli.wording import NAMES, field_words
 
     fields = () if row.category == LEAD else map(field_words, row.fields)
     what = ", ".join((f"{row.category} {row.entity} at {NAMES[row.target]}", *fields))

@@ -248,6 +248,11 @@ async def at(conn: Connection, tenant: str, position: int) -> Event | None:
     return None if row is None else event_of(row)
 
 
+async def called(conn: Connection, tenant: str, low: uuid.UUID, high: uuid.UUID, limit: int) -> list[Event]:
+    """The events whose id lies between two, both included, in the order of the ids."""
+    return [event_of(row) for row in await conn.fetch(_sql["called"], tenant, low, high, limit)]
+
+
 async def tenants(conn: Connection) -> list[str]:
     """The tenants that have events."""
     return [row["tenant"] for row in await conn.fetch(_sql["tenants"])]

@@ -70,6 +70,14 @@ SELECT position, event_id, stream, version, type, schema_version, origin, occurr
   FROM events
  WHERE tenant = $1 AND position = $2
 
+-- name: called
+SELECT position, event_id, stream, version, type, schema_version, origin, occurred_at, recorded_at,
+       causation_id, correlation_id, data, meta
+  FROM events
+ WHERE tenant = $1 AND event_id BETWEEN $2 AND $3
+ ORDER BY event_id
+ LIMIT $4
+
 -- name: tenants
 SELECT DISTINCT tenant FROM events ORDER BY tenant
 

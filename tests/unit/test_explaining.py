@@ -7,8 +7,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
+from daemon.cli.causes import Causes, tree
+from daemon.cli.reasons import Why, reasons
 from daemon.domain.events import (
-    CommandAttempted,
     CommandIssued,
     ConflictResolved,
     Event,
@@ -20,15 +21,14 @@ from daemon.domain.events import (
 from daemon.domain.fields import Value, same
 from daemon.domain.streams import PROPSTREET, VITEC, other, parse_record_stream
 from projections.fold import Entities, content_of
-from projections.provenance import provenance
 from tests.unit.pair import ADR, ANNA, OPTIONS, TENANT, Pair, Writing, linked
 from tests.unit.test_fold_properties import FIELDS, Life, Step, settled, steps
 
 BOTH = pytest.mark.parametrize("vendor", [VITEC, PROPSTREET])
 
 
-class Why(msgspec.Struct, frozen=True):
-    """What the log says of a field. `rule` and `command` are those of the write that carried it over, if one did."""
+class Found(msgspec.Struct, frozen=True):
+    """What `toveis explain` says of a field. `rule` is that of the write that carried it over, if one did."""
 
     value: Value
     side: str
@@ -39,39 +39,31 @@ class Why(msgspec.Struct, frozen=True):
     losers: tuple[Value, ...] = ()
 
 
-def why(events: list[Event], field: str) -> Why:
+def why(events: list[Event], field: str) -> Found:
     """Read the log, and nothing else."""
+    [found] = [each for each in _reasons(events) if each.field == field]
+    return Found(
+        value=found.value,
+        side=found.side,
+        since=found.since,
+        event=events[found.event - 1],
+        rule=found.rule,
+        command=found.command.id if found.command is not None else None,
+        losers=tuple(dict.fromkeys(lost.value for lost in found.lost)),
+    )
+
+
+def _reasons(events: list[Event]) -> list[Why]:
     entities = Entities(TENANT, OPTIONS)
     for event in events:
         entities.evolve(event)
-    [entity] = entities.by_id.values()
-    origin = provenance(entity)[field]
-    carried = [
-        (issued, want)
-        for issued, want in _issued(events, field)
-        if (want.source, want.source_position) == (origin.side, origin.position)
-        and issued.command in _attempted(events)
-    ]
-    lost = [c for c in _conflicts(events) if c.field == field and c.winner_position == origin.position]
-    return Why(
-        value=origin.value,
-        side=origin.side,
-        since=origin.since,
-        event=events[origin.position - 1],
-        rule=carried[-1][1].rule if carried else None,
-        command=carried[-1][0].command if carried else None,
-        losers=tuple(dict.fromkeys(conflict.loser_value for conflict in lost)),
-    )
+    [entity] = entities.by_id
+    return reasons(TENANT, entity, events, OPTIONS)[1]
 
 
 def _issued(events: list[Event], field: str) -> list[tuple[CommandIssued, Want]]:
     every = [decision_of(event) for event in events if event.type == "CommandIssued"]
     return [(d, d.want[field]) for d in every if isinstance(d, CommandIssued) and field in d.want]
-
-
-def _attempted(events: list[Event]) -> set[str]:
-    every = [decision_of(event) for event in events if event.type == "CommandAttempted"]
-    return {d.command for d in every if isinstance(d, CommandAttempted)}
 
 
 def _conflicts(events: list[Event]) -> list[ConflictResolved]:
@@ -176,7 +168,7 @@ def test_a_first_link_is_explained_field_by_field() -> None:
     pair.sync_up()
     told = {field: why(pair.events, field) for field in ("first_name", "last_name", "phone")}
     assert [(w.side, w.value, w.rule, w.losers) for w in told.values()] == [
-        (VITEC, "Anna", None, ()),  # both said the same
+        (VITEC, "Anna", "both sides said the same", ()),
         (PROPSTREET, "Bergh", "the later edit wins", ("Berg",)),
         (PROPSTREET, ANNA["phone"], "a blank never wins a first link", ()),
     ]
@@ -189,6 +181,69 @@ def test_tags_are_explained_by_the_elements_of_both_sides() -> None:
     pair.sync_up()
     assert pair.values("tags") == (("buyer", "investor", "vip"),) * 2
     assert {want.rule for _, want in _issued(pair.events, "tags")} == {"elements of both sides"}
+
+
+@BOTH
+def test_what_an_operator_brought_back_is_explained_by_the_word_and_by_what_it_took_the_place_of(
+    vendor: str,
+) -> None:
+    pair = linked()
+    pair.desks[other(vendor)].edit(first_name="Anni")
+    pair.later(60)
+    pair.desks[vendor].edit(first_name="Anne")
+    pair.sync_up()
+    [conflict] = _conflicts(pair.events)
+    pair.restore(conflict)
+    word = pair.events[-1]
+    for later in (False, True):
+        if later:
+            pair.sync_up()
+        [told] = [each for each in _reasons(pair.events) if each.field == "first_name"]
+        assert (told.value, told.side, told.event) == ("Anni", other(vendor), word.position), later
+        assert (told.operator, [lost.value for lost in told.lost]) == ("kari", ["Anne"])
+    assert told.command is not None
+    assert (told.agreed, told.command.state) == (True, "succeeded")
+
+
+def test_a_refused_value_is_explained_by_the_refusal_until_its_source_changes() -> None:
+    pair = linked()
+    pair.vitec.edit(first_name="Anne")
+    pair.read()
+    pair.decide()
+    under_way(pair, PROPSTREET).refuse()
+    [told] = [each for each in _reasons(pair.events) if each.field == "first_name"]
+    assert [(held.target, held.state) for held in told.held] == [(PROPSTREET, "dead")]
+    assert told.values == {VITEC: "Anne", PROPSTREET: "Anna"}
+    pair.vitec.edit(first_name="Annika")
+    pair.sync_up()
+    [told] = [each for each in _reasons(pair.events) if each.field == "first_name"]
+    assert (told.held, told.value) == ([], "Annika")
+
+
+def test_every_attempt_stands_below_its_command_in_a_trace_and_every_outcome_below_its_attempt() -> None:
+    pair = linked()
+    pair.vitec.edit(first_name="Anne")
+    pair.read(VITEC)
+    edit = pair.events[-1]
+    pair.decide()
+    under_way(pair, PROPSTREET).fail(retry_at=pair.now)
+    under_way(pair, PROPSTREET).leave().succeed()
+    causes = Causes(pair.events)
+    outcome = next(event for event in pair.events if event.type == "CommandSucceeded")
+    above = {
+        node.line.event.position: node.parent for node in tree(causes, outcome, OPTIONS) if not node.again
+    }
+    types = {event.position: event.type for event in pair.events}
+    assert causes.root(outcome) is edit
+    steps = [(types[place], types[above[place] or 0]) for place in above if above[place]]
+    assert steps == [
+        ("CommandIssued", "RecordObserved"),
+        ("CommandAttempted", "CommandIssued"),
+        ("CommandFailed", "CommandAttempted"),
+        ("CommandAttempted", "CommandIssued"),
+        ("RecordObserved", "CommandAttempted"),
+        ("CommandSucceeded", "CommandAttempted"),
+    ]
 
 
 @given(steps(most=50))

@@ -1,13 +1,23 @@
 """What was written elsewhere steers no terminal here."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
+from daemon.cli.causes import Node
+from daemon.cli.changes import KINDS, Change
+from daemon.cli.comparing import print_changes
+from daemon.cli.explaining import print_reasons
 from daemon.cli.harmless import harmless
 from daemon.cli.outbound import print_table
-from daemon.cli.stories import print_picture
+from daemon.cli.pictures import print_picture
+from daemon.cli.reasons import Carried, Held, Lost, Why
+from daemon.cli.stories import Line
+from daemon.cli.tracing import print_tree
+from daemon.domain.events import OBSERVED, Event
 from projections.commands import CommandRow
+from projections.entity import Entity, Side
 
 ODD = "\x1b]0;owned\x07\x1b[2J\u202etxt\r\n"
 
@@ -63,3 +73,34 @@ def shown(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "txt" in out
     assert all(line.isprintable() for line in out.split("\n"))
+
+
+def test_an_explanation_a_difference_and_a_trace_steer_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lost = Lost(ODD, ODD, "vitec", NOON, 1, ODD, True)
+    carried = Carried(ODD, "vitec", "dead", 1, 2, NOON, ODD)
+    held = Held("vitec", "held", ODD, ODD, ODD)
+    why = Why(
+        *("phone", ODD, "propstreet", 1, NOON, ODD, [lost], f"propstreet:{ODD}", NOON, "webhook", ODD, ODD),
+        values={"vitec": ODD, "propstreet": (ODD,)},
+        agreed=False,
+        command=carried,
+        held=[held],
+    )
+    print_reasons(Entity("con-1", "contact", sides={"vitec": Side(ODD, 1)}, tombstone=ODD), [why])
+    shown(capsys)
+    for kind in KINDS:
+        side = "vitec" if kind == "held" else f"vitec:{ODD}"
+        change = Change(kind, side, ODD, ODD, (ODD,), 1, NOON, "vitec", "RecordObserved", "poll")
+        print_changes({**HEAD, "records": [ODD]}, [change], NOON, NOON)
+        shown(capsys)
+    event = Event(
+        1, UUID(int=1), "contact:con-1", 1, OBSERVED, 1, "vitec", NOON, NOON, None, UUID(int=1), "{}", None
+    )
+    print_tree([Node(Line(event, None, ODD), None, 0, True)])
+    shown(capsys)
+
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HEAD = {"entity": "con-1", "category": "contact", "linked_by": ODD, "hold": ODD, "tombstone": ODD}
