@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from daemon.cli import pacing
 from daemon.cli.pacing import Pace, progress
 from daemon.cli.replaying import tell, words
 from daemon.storage.rebuild import Difference
@@ -22,7 +21,7 @@ def test_where_there_is_no_terminal_nothing_is_said_of_what_is_short_and_a_line_
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(pacing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     with progress("folding", "writing") as report:
         for second in range(10):
             now[0] = float(second)
