@@ -43,13 +43,13 @@ ALTER SCHEMA views_next RENAME TO views
 SELECT to_regnamespace('views_previous') IS NOT NULL
 
 -- name: previous_differ
-SELECT EXISTS (SELECT FROM views.progress AS now FULL JOIN views_previous.progress AS before USING (tenant)
-                WHERE now.digest IS DISTINCT FROM before.digest)
+SELECT EXISTS (SELECT FROM views.progress AS now JOIN views_previous.progress AS before USING (tenant)
+                WHERE now.digest <> before.digest)
 
 -- name: roll_back
-ALTER SCHEMA views RENAME TO views_next;
+ALTER SCHEMA views RENAME TO views_turning;
 ALTER SCHEMA views_previous RENAME TO views;
-ALTER SCHEMA views_next RENAME TO views_previous
+ALTER SCHEMA views_turning RENAME TO views_previous
 
 -- name: check_log
 WITH numbered AS (
