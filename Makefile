@@ -1,6 +1,6 @@
 SEEDS = 1000
 
-.PHONY: help sandbox test test-slow check bench simulate mutants lock
+.PHONY: help sandbox test test-slow check bench bench-full simulate mutants lock
 .DEFAULT_GOAL := help
 PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n 2 --dist loadfile
@@ -26,6 +26,9 @@ check: .venv/dev.done ## format, lint, types, import contracts, and the unit tes
 
 bench: .venv/dev.done ## the benchmarks, as a table
 	.venv/bin/python -m tests.benchmarks $(ARGS)
+
+bench-full: .venv/dev.done ## the benchmark on a log of a million events: some minutes, and 5 GB of disk
+	.venv/bin/python -m tests.benchmarks million $(ARGS)
 
 simulate: .venv/dev.done ## stories in virtual time, told and judged: SEEDS of them (1000), on all cores; ARGS="--seed 7 --words" tells one
 	PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)

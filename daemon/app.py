@@ -314,7 +314,8 @@ async def _refold(settings: Settings, dsn: str, me: UUID | None) -> None:
     Raises ConfigError when the views of another daemon would not do here.
     """
     options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
-    async with owner(dsn) as conn:
+    login = settings.database.migrate_dsn
+    async with owner(dsn if login is None else login.reveal()) as conn:
         await rebuild.wait_for_turn(conn)
         fits = await rebuild.fits(conn)
         if me is not None and await leases.others(conn, me):

@@ -40,6 +40,8 @@ def replay(
 ) -> int:
     """Rebuild every view from the log, beside the live ones, and swap. It writes no event and issues no command.
 
+    The daemon goes on meanwhile. What `--rollback` puts back catches up with the log; a second one undoes it.
+
     \b
     Example:  toveis replay --dry-run
               toveis replay
@@ -50,6 +52,8 @@ def replay(
         raise UsageError(f"there is no view {view!r}; there are: {', '.join(VIEWS)}")
     if view is not None and not dry_run:
         raise UsageError("a replay always rebuilds every view; give --view together with --dry-run")
+    if tenant is not None and not dry_run:
+        raise UsageError("a replay always rebuilds every tenant; give --tenant together with --dry-run")
     if as_json and not dry_run:
         raise UsageError("only differences are told as JSON; give --json together with --dry-run")
     if rollback and dry_run:
@@ -120,12 +124,8 @@ def verify(config_file: Path | None, tenant: str | None, as_json: bool) -> int:
     from daemon.storage import rebuild
 
     async def check(conn: "Connection") -> list["Difference"]:
-        with progress("reading", "folding") as report:
-            findings = await rebuild.check_log(conn, chosen.name, progress=report)
-        if findings:
-            return findings
-        with progress("folding", "comparing") as report:
-            return await rebuild.compare(conn, chosen.name, options_of(chosen), progress=report)
+        with progress("reading", "comparing") as report:
+            return await rebuild.verify(conn, chosen.name, options_of(chosen), progress=report)
 
     found = ask(settings, check)
     tell(found, as_json=as_json)

@@ -106,19 +106,31 @@ async def replace(conn: Connection, fresh: Fold, upto: int, digest: str) -> None
 
 
 async def fold(
-    conn: Connection, tenant: str, options: Options, *, upto: int, progress: Progress | None = None
+    conn: Connection,
+    tenant: str,
+    options: Options,
+    *,
+    upto: int,
+    strict: bool = False,
+    progress: Progress | None = None,
 ) -> Fold:
-    """The whole log of a tenant up to a position, folded from nothing."""
+    """The whole log of a tenant up to a position, folded from nothing; raises UnknownEventError.
+
+    A `strict` one reads every part that is ours of every event, also of those that come after.
+    """
     fresh = Fold(tenant, options)
     done = 0
     with _no_collecting():
         async for page in log.pages(conn, tenant, 0, PAGE):
+            if strict:
+                for event in page:
+                    readable(event)
             events = [event for event in page if event.position <= upto]
             fresh.evolve(events)
             done += len(events)
             if progress is not None:
                 progress(done, upto)
-            if len(events) < len(page):
+            if len(events) < len(page) and not strict:
                 break
     return fresh
 
@@ -142,13 +154,19 @@ def all_rows(fresh: Fold) -> dict[str, list[Row]]:
 
 
 async def compare(
-    conn: Connection, tenant: str, options: Options, *, progress: Progress | None = None
+    conn: Connection,
+    tenant: str,
+    options: Options,
+    *,
+    strict: bool = False,
+    progress: Progress | None = None,
 ) -> list[Difference]:
     """Where the live views differ from a fresh fold of the same events; both are read in one snapshot."""
     async with snapshot(conn):
         with _no_collecting():
             upto = await views.position(conn, tenant)
-            rows = all_rows(await fold(conn, tenant, options, upto=upto, progress=progress))
+            fresh = await fold(conn, tenant, options, upto=upto, strict=strict, progress=progress)
+            rows = all_rows(fresh)
             return [each for view in VIEWS for each in await _differ(conn, view, tenant, rows.pop(view))]
 
 
@@ -292,24 +310,45 @@ async def roll_back(conn: Connection) -> bool:
     return differ
 
 
-async def check_log(conn: Connection, tenant: str, *, progress: Progress | None = None) -> list[Difference]:
+async def verify(
+    conn: Connection, tenant: str, options: Options, *, progress: Progress | None = None
+) -> list[Difference]:
+    """What is wrong with the log; when nothing is, where the live views differ from a fresh fold. It is read once."""
+    found = await _gaps(conn, tenant)
+    if not found:
+        try:
+            return await compare(conn, tenant, options, strict=True, progress=progress)
+        except UnknownEventError:
+            pass
+    return found + await _unreadable(conn, tenant, progress)
+
+
+async def check_log(conn: Connection, tenant: str) -> list[Difference]:
     """What is wrong with the log itself: gaps in positions or versions, an id twice, events that this program cannot read.
 
     The first of each.
     """
-    found = [
+    return await _gaps(conn, tenant) + await _unreadable(conn, tenant)
+
+
+async def _gaps(conn: Connection, tenant: str) -> list[Difference]:
+    return [
         Difference("events", row["stream"], row["what"], row["found"], row["wanted"])
         for row in await conn.fetch(_sql["check_log"], tenant)
     ]
-    head, unreadable = await log.head(conn, tenant), 0
+
+
+async def _unreadable(conn: Connection, tenant: str, progress: Progress | None = None) -> list[Difference]:
+    found: list[Difference] = []
+    head = await log.head(conn, tenant)
     async for page in log.pages(conn, tenant, 0, PAGE):
         for event in page:
             try:
                 readable(event)
             except UnknownEventError as error:
-                unreadable += 1
-                if unreadable <= FINDINGS:
-                    found.append(Difference("events", event.stream, "unreadable", str(error), None))
+                found.append(Difference("events", event.stream, "unreadable", str(error), None))
         if progress is not None:
             progress(page[-1].position, head)
-    return found
+        if len(found) >= FINDINGS:
+            break
+    return found[:FINDINGS]

@@ -30,7 +30,7 @@ async def run() -> list[Measure]:
         await migrations.migrate(dsn)
         count = await fill(dsn, EVENTS, ENTITIES)
         async with owner(dsn) as conn:
-            reading = min([await _read(conn) for _ in range(ROUNDS)])
+            reading = min([await read_bare(conn) for _ in range(ROUNDS)])
             folding = min([await _fold(conn) for _ in range(ROUNDS)])
             rebuilding = min([await _rebuild(conn) for _ in range(ROUNDS)])
     read = count / reading
@@ -40,7 +40,7 @@ async def run() -> list[Measure]:
     ]
 
 
-async def _read(conn: Connection) -> float:
+async def read_bare(conn: Connection) -> float:
     """Seconds to read every row and decode its JSON, without folding."""
     decode = msgspec.json.Decoder().decode
     begun = time.perf_counter()

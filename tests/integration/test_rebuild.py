@@ -12,7 +12,7 @@ from daemon.cli.opening import connected
 from daemon.domain import upcasters
 from daemon.domain.errors import ConfigError, StorageError, UnknownEventError, UsageError
 from daemon.domain.events import Event
-from daemon.domain.settings import Settings
+from daemon.domain.settings import DatabaseSettings, Secret, Settings
 from daemon.mappings.lens import Options
 from daemon.processor import Tenant, options_of
 from daemon.project import Projector
@@ -408,6 +408,22 @@ async def test_one_at_a_time_sees_to_the_views(tenant: Tenant, database: str, co
         await rebuild.take_turn(other)
 
 
+async def test_a_verification_reads_once_what_is_right_and_names_what_is_wrong(
+    tenant: Tenant, conn: Connection
+) -> None:
+    await tell(tenant, EVENTS)
+    told: list[tuple[int, int]] = []
+    assert await rebuild.verify(conn, TENANT, OPTIONS, progress=lambda *far: told.append(far)) == []
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    damage = await damaged(conn)
+    assert await rebuild.verify(conn, TENANT, OPTIONS) == damage
+    for number in range(3):  # also where the views have not come yet
+        await tenant.appender.append([event(f"contact:propstreet:odd{number}", meta=b"{}")])
+    found = await rebuild.verify(conn, TENANT, OPTIONS)
+    assert [(d.view, d.field) for d in found] == [("events", "unreadable")] * 3
+    assert f"event {len(EVENTS) + 1} is a RecordObserved" in found[0].live
+
+
 # -- back to earlier views
 
 
@@ -534,6 +550,14 @@ async def test_a_start_gives_an_empty_log_the_views_of_its_version(conn: Connect
     assert await rebuild.fits(conn)
     async with connected(database, embedded=False):
         pass
+
+
+async def test_a_start_rebuilds_with_the_login_that_may_make_tables(conn: Connection, database: str) -> None:
+    await conn.execute("DROP TABLE views.batches")
+    owners = DatabaseSettings(dsn=Secret("unused"), migrate_dsn=Secret(database))
+    settings = Settings(tenants=(tenant_settings(),), database=owners)
+    await _refold(settings, "postgresql://clerk@127.0.0.1:1/nowhere", None)
+    assert await rebuild.fits(conn)
 
 
 async def test_a_start_leaves_the_views_alone_while_another_daemon_works_on_them(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from daemon.cli import USAGE, _main
 from daemon.cli.pacing import Pace, progress
 from daemon.cli.replaying import tell, words
 from daemon.storage.rebuild import Difference
@@ -103,3 +104,24 @@ def test_what_is_told_steers_no_terminal_and_ends_with_how_many_there_are_in_eac
     assert capsys.readouterr().out.splitlines()[-1] == "1 difference: contacts 1"
     tell([], as_json=False)
     assert capsys.readouterr().out == "no difference\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["--view", "contact"], "there are: entities,"),
+        (["--view", "contacts"], "give --view together with --dry-run"),
+        (["--tenant", "oslo"], "give --tenant together with --dry-run"),
+        (["--json"], "give --json together with --dry-run"),
+        (["--rollback", "--dry-run"], "not both"),
+        (["--rollback", "--tenant", "oslo"], "give --tenant together with --dry-run"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_replay_is_one_line_that_says_what_to_give(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], advice: str
+) -> None:
+    assert _main(["replay", *arguments]) == USAGE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert advice in told.err
+    assert len(told.err.splitlines()) == 1
