@@ -16,17 +16,20 @@ EVERY: Final = 10.0
 
 
 class Pace:
-    """The pace of some work since it began at `now` (seconds), told in words."""
+    """The pace of some work since it was first told of, in words; `now` is in seconds."""
 
-    def __init__(self, now: float) -> None:
-        self._began = now
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
 
     def words(self, done: int, total: int, now: float) -> str:
         """How much is done, how fast it went until now, and how long the rest takes at that pace."""
-        rate = done / max(now - self._began, 1e-3)
-        left = round((total - done) / rate) if done else 0
-        pace = f", {rate:,.0f} events/s, {left // 60}:{left % 60:02} left" if done else ""
-        return f"{done:,} of {total:,} events{pace}"
+        self._first = before, began = self._first or (done, now)
+        far = f"{done:,} of {total:,} events"
+        if done == before:
+            return far
+        rate = (done - before) / max(now - began, 1e-3)
+        left = round((total - done) / rate)
+        return f"{far}, {rate:,.0f} events/s, {left // 60}:{left % 60:02} left"
 
 
 @contextmanager
@@ -44,7 +47,7 @@ def _bar(doing: str, then: str) -> "Iterator[Progress]":
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=14), TextColumn("{task.fields[words]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, pace = bar.add_task(doing, total=None, words=""), Pace(time.monotonic())
+        task, pace = bar.add_task(doing, total=None, words=""), Pace()
 
         def report(done: int, total: int) -> None:
             words = pace.words(done, total, time.monotonic()) if done < total else f"{total:,} events"
@@ -56,14 +59,14 @@ def _bar(doing: str, then: str) -> "Iterator[Progress]":
 
 @contextmanager
 def _lines(doing: str, then: str) -> "Iterator[Progress]":
-    told = time.monotonic()
-    pace = Pace(told)
+    told, pace = time.monotonic(), Pace()
 
     def report(done: int, total: int) -> None:
         nonlocal told
         now = time.monotonic()
+        words = pace.words(done, total, now)
         if now - told >= EVERY:
             told = now
-            click.echo(f"{doing if done < total else then}: {pace.words(done, total, now)}", err=True)
+            click.echo(f"{doing if done < total else then}: {words}", err=True)
 
     yield report

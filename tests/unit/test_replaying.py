@@ -11,11 +11,17 @@ from daemon.storage.rebuild import Difference
 
 
 def test_a_pace_tells_events_a_second_and_the_time_that_is_left() -> None:
-    pace = Pace(100.0)
+    pace = Pace()
     assert pace.words(0, 1_000_000, 100.0) == "0 of 1,000,000 events"
     assert pace.words(250_000, 1_000_000, 110.0) == "250,000 of 1,000,000 events, 25,000 events/s, 0:30 left"
     assert pace.words(10_000, 1_000_000, 110.0).endswith("1,000 events/s, 16:30 left")
     assert pace.words(5, 5, 100.0).endswith("0:00 left")
+
+
+def test_what_went_before_the_first_report_does_not_count_as_slow() -> None:
+    pace = Pace()
+    assert pace.words(2_000, 1_000_000, 60.0) == "2,000 of 1,000,000 events"
+    assert pace.words(12_000, 32_000, 61.0) == "12,000 of 32,000 events, 10,000 events/s, 0:02 left"
 
 
 def test_where_there_is_no_terminal_nothing_is_said_of_what_is_short_and_a_line_now_and_then_of_what_is_long(
