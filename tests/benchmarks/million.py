@@ -62,9 +62,10 @@ note = "strategy"
 
 
 class Run(NamedTuple):
-    """One command in a process of its own: the seconds that it took, and the MiB that it had at its peak."""
+    """One command in a process of its own: the seconds that it took and worked, and the MiB that it had at its peak."""
 
     seconds: float
+    worked: float
     peak: float
 
 
@@ -84,8 +85,10 @@ async def run() -> list[Measure]:
     return [
         measure("million: replay", count / replay.seconds, "events/s", read, round(REBUILD_FLOOR * read)),
         measure("million: replay, the longest wait", max(waits) * 1000, "ms", None, WAIT_FLOOR),
+        measure("million: replay, at work", replay.worked, "s"),
         measure("million: replay, memory", replay.peak, "MiB", None, MEMORY_FLOOR),
         measure("million: verify", verify.seconds, "s", count / read, VERIFY_FLOOR),
+        measure("million: verify, at work", verify.worked, "s"),
         measure("million: verify, memory", verify.peak, "MiB", None, MEMORY_FLOOR),
         *(
             measure(f"million: {words[0]}", each.seconds * 1000, "ms", None, ASKING_FLOOR)
@@ -106,7 +109,7 @@ def _run(command: list[str]) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"exit code {process.returncode}: {' '.join(command)}")
-    return Run(time.perf_counter() - began, used.ru_maxrss / 1024)
+    return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 @asynccontextmanager
