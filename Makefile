@@ -1,6 +1,6 @@
 SEEDS = 1000
 
-.PHONY: help sandbox test test-slow lint check bench simulate mutants docs lock
+.PHONY: help sandbox test test-slow lint check bench bench-full simulate mutants docs lock
 .DEFAULT_GOAL := help
 PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n 2 --dist loadfile
@@ -28,6 +28,9 @@ check: lint ## the same, and the unit tests: what must be clean before a commit
 
 bench: .venv/dev.done ## the benchmarks, as a table
 	.venv/bin/python -m tests.benchmarks $(ARGS)
+
+bench-full: .venv/dev.done ## the benchmark on a log of a million events: some minutes, and 5 GB of disk
+	.venv/bin/python -m tests.benchmarks million $(ARGS)
 
 simulate: .venv/dev.done ## stories in virtual time, told and judged: SEEDS of them (1000), on all cores; ARGS="--seed 7 --words" tells one
 	PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)

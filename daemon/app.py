@@ -281,7 +281,8 @@ async def _refold(settings: Settings, dsn: str, me: UUID | None, notifier: Notif
         notifier.status(text, f"EXTEND_TIMEOUT_USEC={STEP * 1_000_000}")
 
     options = {tenant.name: options_of(tenant) for tenant in settings.tenants}
-    async with owner(dsn) as conn:
+    login = settings.database.migrate_dsn
+    async with owner(dsn if login is None else login.reveal()) as conn:
         await rebuild.wait_for_turn(conn)
         fits = await rebuild.fits(conn)
         if me is not None and await leases.others(conn, me):

@@ -16,5 +16,6 @@ SELECT 'progress'::regclass::oid::bigint
 SELECT position FROM progress WHERE tenant = $1 FOR UPDATE
 
 -- name: write
+-- The digest stays: views that were begun with something else are not made ours by a page.
 INSERT INTO progress (tenant, position, digest) VALUES ($1, $2, $3)
-    ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, digest = excluded.digest
+    ON CONFLICT (tenant) DO UPDATE SET position = excluded.position

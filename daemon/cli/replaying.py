@@ -1,20 +1,26 @@
 """`toveis replay` and `toveis verify`: the views against the log."""
 
 import asyncio
-import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from daemon.cli.harmless import harmless
 from daemon.cli.opening import ask, connected, database, load, tenant_of, with_config, with_tenant
+from daemon.cli.pacing import progress
 from daemon.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from daemon.domain.settings import Settings, TenantSettings
     from daemon.storage.connection import Connection
-    from daemon.storage.rebuild import Difference, Progress
+    from daemon.storage.rebuild import Difference
+
+WIDTH: Final = 66
+BEFORE: Final = 24
+"""So many signs of a value are shown, and so many of them before the place where two values part."""
 
 
 @click.command()
@@ -34,6 +40,8 @@ def replay(
 ) -> int:
     """Rebuild every view from the log, beside the live ones, and swap. It writes no event and issues no command.
 
+    The daemon goes on meanwhile. What `--rollback` puts back catches up with the log; a second one undoes it.
+
     \b
     Example:  toveis replay --dry-run
               toveis replay
@@ -44,44 +52,60 @@ def replay(
         raise UsageError(f"there is no view {view!r}; there are: {', '.join(VIEWS)}")
     if view is not None and not dry_run:
         raise UsageError("a replay always rebuilds every view; give --view together with --dry-run")
+    if as_json and not dry_run:
+        raise UsageError("only differences are told as JSON; give --json together with --dry-run")
+    if rollback and dry_run:
+        raise UsageError("give --dry-run or --rollback, not both")
     settings = load(config_file, secrets=False)
-    if dry_run or tenant is not None:
-        chosen = tenant_of(settings, tenant)
+    if tenant is not None:
+        tenant_of(settings, tenant)  # it must exist, although the views of all are rebuilt
+    if dry_run:
+        found = compared(settings, tenant_of(settings, tenant), view)
+        tell(found, as_json=as_json)
+        return 1 if found else 0
+    with database(settings) as (dsn, embedded):
+        login = settings.database.migrate_dsn
+        dsn = dsn if embedded or login is None else login.reveal()
+        click.echo(asyncio.run((_roll_back if rollback else _swap)(settings, dsn, embedded)))
+    return 0
+
+
+def compared(settings: "Settings", tenant: "TenantSettings", view: str | None) -> list["Difference"]:
+    """Where the live views, or one of them, differ from a fresh fold."""
+    from daemon.processor import options_of
+    from daemon.storage import rebuild
+
+    async def compare(conn: "Connection") -> list["Difference"]:
+        with progress("folding", "comparing") as report:
+            return await rebuild.compare(conn, tenant.name, options_of(tenant), progress=report)
+
+    return [each for each in ask(settings, compare) if view in (None, each.view)]
+
+
+async def _swap(settings: "Settings", dsn: str, embedded: bool) -> str:
     from daemon.processor import options_of
     from daemon.storage import log, rebuild
 
-    if dry_run:
+    async with connected(dsn, embedded=embedded, any_views=True) as conn:
+        await rebuild.take_turn(conn)
+        options = {each.name: options_of(each) for each in settings.tenants}
+        strangers = set(await log.tenants(conn)) - options.keys()
+        if strangers:
+            raise UsageError(f"the log holds tenants that are not configured: {', '.join(sorted(strangers))}")
+        with progress("folding", "writing") as report:
+            await rebuild.rebuild(conn, options, progress=report)
+        events = sum([await log.head(conn, name) for name in options])
+    return f"{events} events replayed, the views of every tenant are swapped"
 
-        async def compare(conn: "Connection") -> list["Difference"]:
-            with progress() as report:
-                return await rebuild.compare(conn, chosen.name, options_of(chosen), progress=report)
 
-        found = [d for d in ask(settings, compare) if view in (None, d.view)]
-        tell(found, as_json=as_json)
-        return 1 if found else 0
+async def _roll_back(_: "Settings", dsn: str, embedded: bool) -> str:
+    from daemon.storage import rebuild
 
-    async def swap(dsn: str, embedded: bool) -> int:
-        async with connected(dsn, embedded=embedded, any_views=True) as conn:
-            if rollback:
-                await rebuild.roll_back(conn)
-                return 0
-            options = {each.name: options_of(each) for each in settings.tenants}
-            strangers = set(await log.tenants(conn)) - options.keys()
-            if strangers:
-                raise UsageError(
-                    f"the log holds tenants that are not configured: {', '.join(sorted(strangers))}"
-                )
-            with progress() as report:
-                await rebuild.rebuild(conn, options, progress=report)
-            return sum([await log.head(conn, name) for name in options])
-
-    with database(settings) as (dsn, embedded):
-        login = settings.database.migrate_dsn
-        events = asyncio.run(swap(dsn if embedded or login is None else login.reveal(), embedded))
-    click.echo(
-        "the earlier views are back" if rollback else f"{events} events replayed, the views are swapped"
-    )
-    return 0
+    async with connected(dsn, embedded=embedded, any_views=True) as conn:
+        await rebuild.take_turn(conn)
+        differ = await rebuild.roll_back(conn)
+    more = "; they were folded by another version or with other settings, so the next start rebuilds them"
+    return f"the earlier views are back{more if differ else ''}"
 
 
 @click.command()
@@ -100,9 +124,8 @@ def verify(config_file: Path | None, tenant: str | None, as_json: bool) -> int:
     from daemon.storage import rebuild
 
     async def check(conn: "Connection") -> list["Difference"]:
-        with progress() as report:
-            findings = await rebuild.check_log(conn, chosen.name)
-            return findings or await rebuild.compare(conn, chosen.name, options_of(chosen), progress=report)
+        with progress("reading", "comparing") as report:
+            return await rebuild.verify(conn, chosen.name, options_of(chosen), progress=report)
 
     found = ask(settings, check)
     tell(found, as_json=as_json)
@@ -110,39 +133,43 @@ def verify(config_file: Path | None, tenant: str | None, as_json: bool) -> int:
 
 
 def tell(found: list["Difference"], *, as_json: bool) -> None:
-    """Every difference: a line of JSON, or a line of text."""
+    """Every difference as a line of JSON; or in words, with how many there are in each view at the end."""
     import msgspec
 
-    for difference in found:
-        if as_json:
+    if as_json:
+        for difference in found:
             click.echo(msgspec.json.encode(difference).decode())
-        else:
-            live, fresh = (msgspec.json.encode(v).decode() for v in (difference.live, difference.fresh))
-            where = f"{difference.view} {difference.entity} {difference.field}"
-            click.echo(f"{where}: live {_short(live)}, fresh {_short(fresh)}")
-    if not as_json:
-        words = "difference" if len(found) == 1 else "differences"
-        click.echo(f"{len(found)} {words}" if found else "no difference")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-@contextmanager
-def progress() -> "Iterator[Progress | None]":
-    """A progress bar on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    for difference in found:
+        for line in words(difference):
+            click.echo(harmless(line))
+    if not found:
+        click.echo("no difference")
+        return
+    counts = Counter(difference.view for difference in found).items()
+    noun = "difference" if len(found) == 1 else "differences"
+    click.echo(f"{len(found)} {noun}: {', '.join(f'{view} {count}' for view, count in counts)}")
 
-    columns = (
-        TextColumn("folding"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} events"),
+
+def words(difference: "Difference") -> Iterator[str]:
+    """Where it is, and below it what either side says, from shortly before they part."""
+    import msgspec
+
+    yield f"{difference.view}  {difference.entity}  {difference.field}"
+    if difference.field == "unreadable":
+        yield f"    {difference.live}"
+        return
+    live, fresh = (
+        "no such row" if each is None and difference.field == "*" else msgspec.json.encode(each).decode()
+        for each in (difference.live, difference.fresh)
     )
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fold", total=0)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    common = next((place for place, (a, b) in enumerate(zip(live, fresh, strict=False)) if a != b), 0)
+    for name, text in (("live", live), ("fresh", fresh)):
+        yield f"    {name:<6} {_around(text, common)}"
+
+
+def _around(text: str, place: int) -> str:
+    """The part of a long text that shows a place in it."""
+    begin = max(0, place - BEFORE) if len(text) > WIDTH else 0
+    shown = text[begin : begin + WIDTH]
+    return f"{'…' if begin else ''}{shown}{'…' if begin + WIDTH < len(text) else ''}"

@@ -463,16 +463,15 @@ def decision_of(event: Event) -> Decision:
     try:
         return _decoders[event.type].decode(event.data)
     except (KeyError, msgspec.MsgspecError) as error:
-        raise UnknownEventError(
-            f"event {event.position} ({event.type}) cannot be read by this version"
-        ) from error
+        raise _unknown(event) from error
 
 
 def reading_of(event: Event) -> Reading:
-    """How an observation, a notification or a lead came to us."""
-    if event.meta is None:
-        raise UnknownEventError(f"event {event.position} ({event.type}) does not say how it came")
-    return _readings.decode(event.meta)
+    """How an observation, a notification or a lead came to us; raises UnknownEventError."""
+    try:
+        return _readings.decode(event.meta or "")
+    except msgspec.MsgspecError as error:
+        raise _unknown(event) from error
 
 
 def readable(event: Event) -> None:
@@ -487,8 +486,12 @@ def readable(event: Event) -> None:
 def known(event: Event) -> Event:
     """The event itself; raises UnknownEventError when this program is too old for it: stop, never skip."""
     if event.schema_version != SCHEMA_VERSION or event.type not in TYPES:
-        raise UnknownEventError(
-            f"event {event.position} is a {event.type} of schema version {event.schema_version}; "
-            "this version of Toveis does not know it: install the version that wrote it, or a newer one"
-        )
+        raise _unknown(event)
     return event
+
+
+def _unknown(event: Event) -> UnknownEventError:
+    return UnknownEventError(
+        f"event {event.position} is a {event.type} of schema version {event.schema_version}, which this version of"
+        " Toveis cannot read: upgrade Toveis to the version that wrote it, or a newer one"
+    )

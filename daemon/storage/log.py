@@ -26,6 +26,7 @@ from daemon.domain.events import (
     encode,
 )
 from daemon.domain.streams import LOG_STREAM, derived_id
+from daemon.domain.upcasters import upcast
 from daemon.storage.connection import Connection
 from daemon.storage.queries import queries
 
@@ -281,5 +282,6 @@ async def incarnations(conn: Connection, tenant: str) -> list[uuid.UUID]:
 
 
 def event_of(row: "asyncpg.Record") -> Event:
-    """A row of the table as an Event; the columns stand in the Struct's order."""
-    return Event(*row)
+    """A row of the table as an Event of today's shape; the columns stand in the Struct's order."""
+    event = Event(*row)
+    return event if event.schema_version == SCHEMA_VERSION else upcast(event)

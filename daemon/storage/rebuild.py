@@ -4,25 +4,45 @@ A replay appends nothing and issues no command. The old views are kept as `views
 """
 
 import asyncio
+import gc
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 import phonenumbers
 
-from daemon.domain.errors import UnknownEventError, UsageError
+from daemon.domain.errors import StorageError, UnknownEventError, UsageError
 from daemon.domain.events import readable
 from daemon.mappings.lens import Options
 from daemon.storage import log, views
-from daemon.storage.connection import Connection
+from daemon.storage.connection import Connection, snapshot
 from daemon.storage.migrations import make_views
 from daemon.storage.queries import queries
 from projections.views import VIEWS, Fold, Row
 
 _sql: Final = queries("rebuild")
 PAGE: Final = 2000
+
+KEYS: Final = ("command", "conflict", "batch", "alias", "key", "vendor", "external_id", "entity")
+"""What makes a row of a view one row, of the columns that it has."""
+
+TAIL: Final = 200
+"""So few events may be left to catch up with while the projector waits."""
+
+ROUNDS: Final = 20
+"""So often the views beside catch up before the swap, if more than that keep coming."""
+
+FINDINGS: Final = 100
+"""So many events that cannot be read are named."""
+
+TRIES: Final = 60
+"""So often a swap asks for its turn, a second each: the projector may be in the middle of a long page."""
+
+_Key = tuple[Any, ...]
 
 Progress = Callable[[int, int], None]
 """progress(events folded, events in all)."""
@@ -50,9 +70,9 @@ def digest_of(options: Options) -> str:
     return digest.hexdigest()
 
 
-async def fits(conn: Connection) -> bool:
-    """Whether every view has its table, with the columns that this version knows."""
-    found = {row["name"]: set(row["columns"]) for row in await conn.fetch(_sql["columns"])}
+async def fits(conn: Connection, schema: str = "views") -> bool:
+    """Whether every view of a schema has its table, with the columns that this version knows."""
+    found = {row["name"]: set(row["columns"]) for row in await conn.fetch(_sql["columns"], schema)}
     return all(found.get(view) == set(kind.__struct_fields__) for view, kind in VIEWS.items())
 
 
@@ -68,6 +88,14 @@ async def wait_for_turn(conn: Connection) -> None:
         await asyncio.sleep(0.05)
 
 
+async def take_turn(conn: Connection) -> None:
+    """The same without waiting; raises UsageError when somebody else is at it."""
+    if not await conn.fetchval(_sql["try_lock"]):
+        raise UsageError(
+            "the views are being rebuilt already, by another replay or by a daemon that starts; wait for its end"
+        )
+
+
 async def replace(conn: Connection, fresh: Fold, upto: int, digest: str) -> None:
     """Put a whole fold in the place of one tenant's views, in the caller's transaction."""
     await conn.execute(_sql["clear"], fresh.tenant)
@@ -78,20 +106,45 @@ async def replace(conn: Connection, fresh: Fold, upto: int, digest: str) -> None
 
 
 async def fold(
-    conn: Connection, tenant: str, options: Options, *, upto: int, progress: Progress | None = None
+    conn: Connection,
+    tenant: str,
+    options: Options,
+    *,
+    upto: int,
+    strict: bool = False,
+    progress: Progress | None = None,
 ) -> Fold:
-    """The whole log of a tenant up to a position, folded from nothing."""
+    """The whole log of a tenant up to a position, folded from nothing; raises UnknownEventError.
+
+    A `strict` one reads every part that is ours of every event, also of those that come after.
+    """
     fresh = Fold(tenant, options)
     done = 0
-    async for page in log.pages(conn, tenant, 0, PAGE):
-        events = [event for event in page if event.position <= upto]
-        fresh.evolve(events)
-        done += len(events)
-        if progress is not None:
-            progress(done, upto)
-        if len(events) < len(page):
-            break
+    with _no_collecting():
+        async for page in log.pages(conn, tenant, 0, PAGE):
+            if strict:
+                for event in page:
+                    readable(event)
+            events = [event for event in page if event.position <= upto]
+            fresh.evolve(events)
+            done += len(events)
+            if progress is not None:
+                progress(done, upto)
+            if len(events) < len(page) and not strict:
+                break
     return fresh
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """A fold makes no cycles, and its entities stay: to look through them again and again takes a third of its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def all_rows(fresh: Fold) -> dict[str, list[Row]]:
@@ -101,102 +154,201 @@ def all_rows(fresh: Fold) -> dict[str, list[Row]]:
 
 
 async def compare(
-    conn: Connection, tenant: str, options: Options, *, progress: Progress | None = None
+    conn: Connection,
+    tenant: str,
+    options: Options,
+    *,
+    strict: bool = False,
+    progress: Progress | None = None,
 ) -> list[Difference]:
     """Where the live views differ from a fresh fold of the same events; both are read in one snapshot."""
-    async with conn.transaction(isolation="repeatable_read", readonly=True):
-        upto = await views.position(conn, tenant)
-        rows = all_rows(await fold(conn, tenant, options, upto=upto, progress=progress))
-        differences: list[Difference] = []
-        for view in VIEWS:
-            differences += differ(view, await views.live_rows(conn, view, tenant), rows[view])
-        return differences
+    async with snapshot(conn):
+        with _no_collecting():
+            upto = await views.position(conn, tenant)
+            fresh = await fold(conn, tenant, options, upto=upto, strict=strict, progress=progress)
+            rows = all_rows(fresh)
+            return [each for view in VIEWS for each in await _differ(conn, view, tenant, rows.pop(view))]
 
 
-def differ(view: str, live: list[dict[str, Any]], fresh: list[Row]) -> Iterator[Difference]:
-    """The fields in which two sets of rows of one view differ."""
-    old = {_key(row): row for row in live}
-    new = {_key(row): row for row in map(views.plain, fresh)}
-    for key in sorted(old.keys() | new.keys()):
-        here, there = old.get(key), new.get(key)
-        entity = str((here or there or {}).get("entity", key[0]))
-        if here is None or there is None:
-            yield Difference(view, entity, "*", here, there)
-            continue
-        for field in here:
-            if here[field] != there.get(field):
-                yield Difference(view, entity, field, here[field], there.get(field))
+async def _differ(conn: Connection, view: str, tenant: str, fresh: list[Row]) -> list[Difference]:
+    """The fields in which the live rows of a view differ from those of a fresh fold."""
+    names = [name for name in KEYS if name in VIEWS[view].__struct_fields__]
+    wanted: dict[_Key, Any] = {tuple(getattr(row, n) for n in names): row for row in fresh}
+    found: list[tuple[_Key, list[Difference]]] = []
+    async for live in views.live_rows(conn, view, tenant):
+        key = tuple(live.get(n) if isinstance(live, dict) else getattr(live, n) for n in names)
+        row = wanted.pop(key, None)
+        if live != row:
+            found.append((key, list(_parted(view, live, row))))
+    found += [(key, list(_parted(view, None, row))) for key, row in wanted.items()]
+    return [each for _, differences in sorted(found, key=_by_key) for each in differences]
 
 
-def _key(row: dict[str, Any]) -> tuple[str, ...]:
-    """What makes a row of a view one row."""
-    names = ("command", "conflict", "batch", "alias", "key", "vendor", "external_id", "entity")
-    return tuple(str(row[name]) for name in names if name in row)
+def _by_key(found: "tuple[_Key, list[Difference]]") -> list[str]:
+    return [str(part) for part in found[0]]
+
+
+def _parted(view: str, live: Any, fresh: Any) -> Iterator[Difference]:
+    """The fields in which two rows differ; a row that only one side has differs as a whole."""
+    old, new = (None if row is None else views.plain(row) for row in (live, fresh))
+    entity = str(next(row.get("entity", row.get("batch")) for row in (old, new) if row is not None))
+    if old is None or new is None:
+        yield Difference(view, entity, "*", old, new)
+        return
+    for field in old:
+        same = not isinstance(live, dict) and getattr(live, field) == getattr(fresh, field)
+        if not same and old[field] != new.get(field):
+            yield Difference(view, entity, field, old[field], new.get(field))
 
 
 async def rebuild(conn: Connection, tenants: dict[str, Options], *, progress: Progress | None = None) -> None:
-    """Fill `views_next` for every tenant, catch up, and swap it in; `conn` has the rights of the owner."""
+    """Fill `views_next` for every tenant, catch up, and swap it in; `conn` has the rights of the owner, and the turn.
+
+    Nobody waits for it but the projectors, and they only while the last few events are folded.
+    """
     async with conn.transaction():
         await make_views(conn, "views_next")
     total = sum([await log.head(conn, tenant) for tenant in tenants])
     done = 0
-    folds: dict[str, tuple[Fold, int]] = {}
+    beside: list[_Beside] = []
 
     def report(folded: int, _: int) -> None:
         if progress is not None:
             progress(done + folded, total)
 
-    for tenant, options in tenants.items():
-        upto = await log.head(conn, tenant)
-        fresh = await fold(conn, tenant, options, upto=upto, progress=report)
-        done += upto
-        await _fill(conn, fresh, upto, digest_of(options))
-        folds[tenant] = (fresh, upto)
-    await _swap(conn, folds, tenants)
+    with _no_collecting():
+        for tenant, options in tenants.items():
+            upto = await log.head(conn, tenant)
+            fresh = await fold(conn, tenant, options, upto=upto, progress=report)
+            done += upto
+            beside.append(_Beside(fresh, upto, digest_of(options)))
+            await _fill(conn, beside[-1])
+        await _swap(conn, beside)
 
 
-async def _fill(conn: Connection, fresh: Fold, upto: int, digest: str) -> None:
+class _Beside(msgspec.Struct):
+    """One tenant's views in `views_next`: the fold that filled them, how far it has come, and with what."""
+
+    fold: Fold
+    upto: int
+    digest: str
+
+
+async def _fill(conn: Connection, each: _Beside) -> None:
     async with conn.transaction():
         await conn.execute(_sql["next_path"])
-        await replace(conn, fresh, upto, digest)
+        await replace(conn, each.fold, each.upto, each.digest)
+        await conn.execute(_sql["own_path"])
 
 
-async def _swap(conn: Connection, folds: dict[str, tuple[Fold, int]], tenants: dict[str, Options]) -> None:
-    """Catch up with what arrived meanwhile while the live projector waits, then put the new schema in place."""
+async def _catch_up(conn: Connection, beside: list[_Beside]) -> int:
+    """Bring `views_next` to the head of every log, in one transaction; how many events that were."""
+    behind = 0
     async with conn.transaction():
-        await conn.execute(_sql["block"])
-        for tenant, (fresh, upto) in folds.items():
-            async for page in log.pages(conn, tenant, upto, PAGE):
-                fresh.evolve(page)
-                upto = page[-1].position
-            change = fresh.change()
-            await conn.execute(_sql["next_path"])
-            held = await views.position(conn, tenant)
-            digest, seen = digest_of(tenants[tenant]), await views.mark(conn)
-            await views.advance(conn, tenant, change, held, upto, digest, seen)
-            await conn.execute(_sql["own_path"])
+        await conn.execute(_sql["next_path"])
+        for each in beside:
+            before = each.upto
+            async for page in log.pages(conn, each.fold.tenant, before, PAGE):
+                each.fold.evolve(page)
+                each.upto = page[-1].position
+            await views.apply(conn, each.fold.tenant, each.fold.change())
+            await views.set_progress(conn, each.fold.tenant, each.upto, each.digest)
+            behind += each.upto - before
+        await conn.execute(_sql["own_path"])
+    return behind
+
+
+async def _swap(conn: Connection, beside: list[_Beside]) -> None:
+    """Put the new schema in place, at the head of the log, while the live projectors wait. Raises StorageError."""
+    for _ in range(ROUNDS):
+        if await _catch_up(conn, beside) <= TAIL:
+            break
+    async with _locking(conn, "drop_previous"):
+        pass
+    async with _locking(conn, "block"):
+        await _catch_up(conn, beside)
         await conn.execute(_sql["swap"])
 
 
-async def roll_back(conn: Connection) -> None:
-    """Put the views of before the last swap back; the projector then catches up. Raises UsageError without any."""
+@asynccontextmanager
+async def _locking(conn: Connection, statement: str) -> AsyncIterator[None]:
+    """A transaction in which this statement got its locks; until it does, nobody waits longer than a second behind it."""
+    for _ in range(TRIES):
+        async with conn.transaction():
+            if await _locked(conn, statement):
+                yield
+                return
+    raise StorageError("something has kept the views locked for a minute; nothing was swapped, try again")
+
+
+async def _locked(conn: Connection, statement: str) -> bool:
+    try:
+        async with conn.transaction():
+            await conn.execute(_sql["patience"])
+            await conn.execute(_sql[statement])
+    except asyncpg.LockNotAvailableError:
+        return False
+    return True
+
+
+async def roll_back(conn: Connection) -> bool:
+    """Put the views of before the last swap back; the projector then catches up. `conn` has the turn.
+
+    Whether they were folded with something else than the present ones. Raises UsageError when there are none, or when
+    they are those of another version.
+    """
     if not await conn.fetchval(_sql["has_previous"]):
         raise UsageError("there are no earlier views to go back to: nothing was swapped yet")
-    async with conn.transaction():
+    if not await fits(conn, "views_previous"):
+        raise UsageError(
+            "the earlier views are those of another version, which this one cannot read: install that version, "
+            "and it will rebuild them at its start"
+        )
+    differ: bool = await conn.fetchval(_sql["previous_differ"])
+    async with _locking(conn, "block"):
         await conn.execute(_sql["roll_back"])
+    return differ
+
+
+async def verify(
+    conn: Connection, tenant: str, options: Options, *, progress: Progress | None = None
+) -> list[Difference]:
+    """What is wrong with the log; when nothing is, where the live views differ from a fresh fold. It is read once."""
+    found = await _gaps(conn, tenant)
+    if not found:
+        try:
+            return await compare(conn, tenant, options, strict=True, progress=progress)
+        except UnknownEventError:
+            pass
+    return found + await _unreadable(conn, tenant, progress)
 
 
 async def check_log(conn: Connection, tenant: str) -> list[Difference]:
-    """What is wrong with the log itself: gaps in positions or versions, events that this program cannot read."""
-    found = [
+    """What is wrong with the log itself: gaps in positions or versions, an id twice, events that this program cannot read.
+
+    The first of each.
+    """
+    return await _gaps(conn, tenant) + await _unreadable(conn, tenant)
+
+
+async def _gaps(conn: Connection, tenant: str) -> list[Difference]:
+    return [
         Difference("events", row["stream"], row["what"], row["found"], row["wanted"])
         for row in await conn.fetch(_sql["check_log"], tenant)
     ]
+
+
+async def _unreadable(conn: Connection, tenant: str, progress: Progress | None = None) -> list[Difference]:
+    found: list[Difference] = []
+    head = await log.head(conn, tenant)
     async for page in log.pages(conn, tenant, 0, PAGE):
         for event in page:
             try:
                 readable(event)
-            except UnknownEventError:
-                kind = f"{event.type} {event.schema_version}"
-                found.append(Difference("events", event.stream, "unreadable", kind, str(event.position)))
-    return found
+            except UnknownEventError as error:
+                found.append(Difference("events", event.stream, "unreadable", str(error), None))
+        if progress is not None:
+            progress(page[-1].position, head)
+        if len(found) >= FINDINGS:
+            break
+    return found[:FINDINGS]

@@ -1,6 +1,6 @@
 -- name: columns
 SELECT table_name::text AS name, array_agg(column_name::text) AS columns FROM information_schema.columns
- WHERE table_schema = 'views' GROUP BY table_name
+ WHERE table_schema = $1 GROUP BY table_name
 
 -- name: try_lock
 SELECT pg_try_advisory_lock(hashtextextended('toveis views', 0))
@@ -26,22 +26,30 @@ SET LOCAL search_path = views_next, toveis
 -- name: own_path
 SET LOCAL search_path = toveis, views
 
+-- name: patience
+SET LOCAL lock_timeout = '1s'
+
 -- name: block
-SET LOCAL lock_timeout = '5s';
 LOCK TABLE views.progress IN EXCLUSIVE MODE
 
+-- name: drop_previous
+DROP SCHEMA IF EXISTS views_previous CASCADE
+
 -- name: swap
-DROP SCHEMA IF EXISTS views_previous CASCADE;
 ALTER SCHEMA views RENAME TO views_previous;
 ALTER SCHEMA views_next RENAME TO views
 
 -- name: has_previous
 SELECT to_regnamespace('views_previous') IS NOT NULL
 
+-- name: previous_differ
+SELECT EXISTS (SELECT FROM views.progress AS now JOIN views_previous.progress AS before USING (tenant)
+                WHERE now.digest <> before.digest)
+
 -- name: roll_back
-ALTER SCHEMA views RENAME TO views_next;
+ALTER SCHEMA views RENAME TO views_turning;
 ALTER SCHEMA views_previous RENAME TO views;
-ALTER SCHEMA views_next RENAME TO views_previous
+ALTER SCHEMA views_turning RENAME TO views_previous
 
 -- name: check_log
 WITH numbered AS (
@@ -53,5 +61,8 @@ WITH numbered AS (
 SELECT stream, 'position' AS what, position AS found, place AS wanted FROM numbered WHERE position <> place
  UNION ALL
 SELECT stream, 'version', version, step FROM numbered WHERE version <> step
+ UNION ALL
+SELECT min(stream), 'event_id', count(*), 1 FROM toveis.events WHERE tenant = $1
+ GROUP BY event_id HAVING count(*) > 1
  ORDER BY what, found
  LIMIT 100

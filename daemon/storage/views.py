@@ -504,27 +504,23 @@ async def create(conn: Connection) -> None:
         await conn.execute(statements["create"])
 
 
-async def live_rows(conn: Connection, view: str, tenant: str) -> list[dict[str, Any]]:
-    """All rows of a view as they stand, as plain values; also those that no fold would have written."""
-    return [_plain(view, row[0]) for row in await conn.fetch(_views[view]["all"], tenant)]
+async def live_rows(conn: Connection, view: str, tenant: str) -> AsyncIterator[Any]:
+    """All rows of a view as they stand, in the caller's transaction; one that no fold would have written is a dict."""
+    async for (text,) in conn.cursor(_views[view]["all"], tenant, prefetch=1000):
+        try:
+            yield _rows[view].decode(text)
+        except msgspec.ValidationError:
+            yield msgspec.json.decode(text)
 
 
-def _plain(view: str, text: str) -> dict[str, Any]:
-    try:
-        return plain(_rows[view].decode(text))
-    except msgspec.ValidationError:
-        row: dict[str, Any] = msgspec.json.decode(text)
-        return row
-
-
-def plain(row: Row) -> dict[str, Any]:
+def plain(row: Any) -> dict[str, Any]:
     """A row as the values that JSON knows, so that any two can be compared."""
     values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
     return values
 
 
 async def set_progress(conn: Connection, tenant: str, position: int, digest: str) -> None:
-    """Write the projector's checkpoint without a page."""
+    """Write the projector's checkpoint without a page; `digest` counts only where there is none yet."""
     await conn.execute(_progress["write"], tenant, position, digest)
 
 

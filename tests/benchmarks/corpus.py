@@ -6,10 +6,13 @@ A record is known by a number; a `revision` moves one mapped field, so that a lo
 import itertools
 import random
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+import asyncpg
 
 from daemon.domain.events import (
     NOTIFIED,
@@ -220,10 +223,14 @@ Row = tuple[Any, ...]
 
 
 class Log:
-    """A log that grows: both vendors know every record, both are linked and agreed, and then people edit."""
+    """A log that grows: both vendors know every record, both are linked and agreed, and then people edit.
+
+    `rows` are those that nobody took yet, so that a long log need not be in memory as a whole.
+    """
 
     def __init__(self, tenant: str = TENANT) -> None:
         self.tenant = tenant
+        self.position = 0
         self.rows: list[Row] = []
         self._versions: Counter[str] = Counter()
         self.commands = itertools.count(1)
@@ -231,12 +238,13 @@ class Log:
     @property
     def now(self) -> datetime:
         """One event a second."""
-        return START + timedelta(seconds=len(self.rows))
+        return START + timedelta(seconds=self.position)
 
     def add(self, stream: str, kind: str, origin: str, data: object, reading: Reading | None = None) -> int:
         """Append one event; its position."""
         self._versions[stream] += 1
-        position, now = len(self.rows) + 1, self.now
+        now = self.now
+        self.position = position = self.position + 1
         mark = UUID(int=position)
         text = data if isinstance(data, bytes) else encode(data)
         meta = None if reading is None else encode(reading).decode()
@@ -244,6 +252,11 @@ class Log:
         place = (self.tenant, position, mark, stream, version, kind, SCHEMA_VERSION, origin)
         self.rows.append((*place, now, now, None, mark, text.decode(), meta))
         return position
+
+    def take(self) -> list[Row]:
+        """The rows since the last call."""
+        taken, self.rows = self.rows, []
+        return taken
 
     def decide(self, stream: str, decision: Decision) -> int:
         """Append one of our own events."""
@@ -269,7 +282,7 @@ class Pair:
     def read(self, vendor: str, via: str, command: str | None = None) -> int:
         """A read of the record as it is now."""
         kind = self.kind if vendor == VITEC else None
-        reading = Reading(via=via, started=len(self.log.rows), command=command, kind=kind)
+        reading = Reading(via=via, started=self.log.position, command=command, kind=kind)
         self._seen += 1
         record = (
             vitec_record(self.number, self.revision, self.log.now)
@@ -353,7 +366,7 @@ class Pair:
         log.decide(self.stream, CommandSucceeded(command, self.ids[target], (), 12.5))
 
 
-def log_of(events: int, entities: int, seed: int = 0) -> list[Row]:
+def log_of(events: int, entities: int, seed: int = 0) -> Iterator[Row]:
     """The rows of a log of about so many events: everybody is found and linked, then edited here and there.
 
     Of ten things that happen, six are reads in which nothing mapped has changed, two are edits at Vitec, two at Propstreet.
@@ -363,21 +376,39 @@ def log_of(events: int, entities: int, seed: int = 0) -> list[Row]:
     for vendor in (VITEC, PROPSTREET):
         for pair in pairs:
             pair.first_seen(vendor)
+            yield from log.take()
     for pair in pairs:
         pair.link()
         pair.agree()
-    while len(log.rows) < events:
-        pair = chance.choice(pairs)
-        match chance.randrange(10):
-            case 0 | 1:
-                pair.edited_at_vitec()
-            case 2 | 3:
-                pair.edited_at_propstreet()
-            case 4 | 5 | 6:
-                pair.read(VITEC, "poll")
-            case _:
-                pair.read(PROPSTREET, "poll")
-    return log.rows
+        yield from log.take()
+    while log.position < events:
+        _happen(chance.choice(pairs), chance.randrange(10))
+        yield from log.take()
+
+
+def _happen(pair: Pair, what: int) -> None:
+    match what:
+        case 0 | 1:
+            pair.edited_at_vitec()
+        case 2 | 3:
+            pair.edited_at_propstreet()
+        case 4 | 5 | 6:
+            pair.read(VITEC, "poll")
+        case _:
+            pair.read(PROPSTREET, "poll")
+
+
+async def fill(dsn: str, events: int, entities: int) -> int:
+    """Write such a log into an empty, migrated database as it is made; how many events it became."""
+    conn = await asyncpg.connect(dsn)
+    try:
+        done = await conn.copy_records_to_table(
+            "events", schema_name="toveis", records=log_of(events, entities), columns=COLUMNS
+        )
+        await conn.execute("ANALYZE toveis.events")
+    finally:
+        await conn.close()
+    return int(done.rpartition(" ")[2])
 
 
 COLUMNS: Final = (

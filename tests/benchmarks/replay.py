@@ -1,12 +1,10 @@
 """Replay: a log of 100,000 events folded from nothing, alone and as a whole rebuild of the views."""
 
-import gc
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import asyncpg
 import msgspec
 
 from daemon.domain import fields
@@ -15,7 +13,7 @@ from daemon.embedded_postgres import EmbeddedPostgres
 from daemon.storage import log, migrations, rebuild
 from daemon.storage.connection import Connection, owner
 from projections.views import Fold
-from tests.benchmarks.corpus import COLUMNS, OPTIONS, TENANT, Row, log_of
+from tests.benchmarks.corpus import OPTIONS, TENANT, fill
 from tests.benchmarks.report import Measure, measure
 
 EVENTS: Final = 100_000
@@ -30,13 +28,9 @@ async def run() -> list[Measure]:
     with TemporaryDirectory(prefix="toveis-bench-") as folder, EmbeddedPostgres(Path(folder)) as postgres:
         dsn = postgres.dsn()
         await migrations.migrate(dsn)
-        rows = log_of(EVENTS, ENTITIES)
-        await _copy(dsn, rows)
-        count = len(rows)
-        del rows
-        gc.collect()
+        count = await fill(dsn, EVENTS, ENTITIES)
         async with owner(dsn) as conn:
-            reading = min([await _read(conn) for _ in range(ROUNDS)])
+            reading = min([await read_bare(conn) for _ in range(ROUNDS)])
             folding = min([await _fold(conn) for _ in range(ROUNDS)])
             rebuilding = min([await _rebuild(conn) for _ in range(ROUNDS)])
     read = count / reading
@@ -46,16 +40,7 @@ async def run() -> list[Measure]:
     ]
 
 
-async def _copy(dsn: str, rows: list[Row]) -> None:
-    conn = await asyncpg.connect(dsn)
-    try:
-        await conn.copy_records_to_table("events", schema_name="toveis", records=rows, columns=COLUMNS)
-        await conn.execute("ANALYZE toveis.events")
-    finally:
-        await conn.close()
-
-
-async def _read(conn: Connection) -> float:
+async def read_bare(conn: Connection) -> float:
     """Seconds to read every row and decode its JSON, without folding."""
     decode = msgspec.json.Decoder().decode
     begun = time.perf_counter()

@@ -12,9 +12,9 @@ import asyncpg
 from daemon.domain.events import OBSERVED, Event, NewEvent, Reading
 from daemon.domain.streams import record_stream
 from daemon.processor import Tenant
-from daemon.storage import log
+from daemon.storage import log, views
 from daemon.storage.appender import Appender
-from daemon.storage.connection import open_pool, owner
+from daemon.storage.connection import Connection, open_pool, owner
 from daemon.storage.log import Read
 from tests.integration.annals import NOON, OPTIONS, TENANT, anew, tenant_settings
 
@@ -99,6 +99,12 @@ async def whole_log(dsn: str, tenant: str = TENANT) -> list[Event]:
     """Every event that is stored."""
     async with owner(dsn) as conn:
         return [each async for page in log.pages(conn, tenant) for each in page]
+
+
+async def rows_of(conn: Connection, view: str, tenant: str = TENANT) -> list[dict[str, Any]]:
+    """The rows of a view as they stand, as plain values."""
+    async with conn.transaction():
+        return [views.plain(row) async for row in views.live_rows(conn, view, tenant)]
 
 
 def waits_for_a_lock(dsn: str) -> Callable[[], Awaitable[bool]]:

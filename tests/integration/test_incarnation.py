@@ -19,7 +19,7 @@ from daemon.storage import log, rebuild, views, working
 from daemon.storage.connection import owner
 from projections.views import VIEWS
 from tests.integration.annals import NOON, OPTIONS, TENANT, annals
-from tests.integration.ground import append_all, event, tenant_at, whole_log
+from tests.integration.ground import append_all, event, rows_of, tenant_at, whole_log
 from tests.integration.ground import read as read_of
 from tests.integration.test_views import catch_up, differences
 
@@ -302,9 +302,7 @@ async def test_every_entity_of_the_live_views_needs_a_read_as_in_a_fresh_fold(
         await catch_up(anew)
     assert await differences(database) == []
     async with owner(database) as conn:
-        rows: dict[str, list[dict[str, Any]]] = {
-            view: await views.live_rows(conn, view, TENANT) for view in VIEWS
-        }
+        rows: dict[str, list[dict[str, Any]]] = {view: await rows_of(conn, view) for view in VIEWS}
     assert {row["need"] for row in rows["records"] if row["external_id"] != "new"} == {301}
     assert {row["state"] for row in rows["commands"]} & {"pending", "flying", "unknown"} == set()
     assert len(rows["entities"]) > 30

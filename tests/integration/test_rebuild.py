@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from daemon.app import _refold
 from daemon.cli.opening import connected
-from daemon.domain.errors import ConfigError, UsageError
+from daemon.domain import upcasters
+from daemon.domain.errors import ConfigError, StorageError, UnknownEventError, UsageError
 from daemon.domain.events import Event
-from daemon.domain.settings import Settings
+from daemon.domain.settings import DatabaseSettings, Secret, Settings
 from daemon.mappings.lens import Options
-from daemon.processor import Tenant
+from daemon.processor import Tenant, options_of
 from daemon.project import Projector
 from daemon.storage import leases, log, rebuild, views
 from daemon.storage.connection import Connection, owner
@@ -321,7 +323,180 @@ async def test_a_page_that_was_folded_on_the_old_views_is_not_written_to_the_new
     assert await differences(conn) == []
 
 
+async def test_most_of_what_arrived_meanwhile_is_caught_up_with_while_nobody_waits(
+    tenant: Tenant, database: str, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live views are locked only once few events are left."""
+    await tell(tenant, EVENTS[:300])
+    monkeypatch.setattr(rebuild, "TAIL", 5)
+    rounds: list[tuple[int, bool]] = []
+    catch_up = rebuild._catch_up
+    rest = iter([EVENTS[300:500], EVENTS[500:520], EVENTS[520:522], EVENTS[522:524]])
+
+    async def watched(conn: Connection, beside: Any) -> int:
+        await append_all(tenant.appender, next(rest))
+        async with owner(database) as other:
+            locked = await other.fetchval(
+                "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'views.progress'::regclass"
+                " AND mode = 'ExclusiveLock' AND granted"
+            )
+        behind = await catch_up(conn, beside)
+        rounds.append((behind, locked))
+        return behind
+
+    monkeypatch.setattr(rebuild, "_catch_up", watched)
+    await rebuild.rebuild(conn, {TENANT: OPTIONS})
+    assert rounds == [(200, False), (20, False), (2, False), (2, True)]
+    assert await views.position(conn, TENANT) == 524
+    assert await differences(conn) == []
+
+
+async def test_a_swap_gives_way_again_and_again_to_who_holds_the_views(
+    tenant: Tenant, database: str, conn: Connection
+) -> None:
+    await tell(tenant, EVENTS[:300])
+    async with owner(database) as other:
+        held = other.transaction()
+        await held.start()
+        await other.execute("LOCK TABLE views.progress IN ROW SHARE MODE")  # a long page
+        rebuilding = asyncio.create_task(rebuild.rebuild(conn, {TENANT: OPTIONS}))
+        await eventually(waits_for_a_lock(database))
+        await tell(tenant, EVENTS[300:400])  # another projector's page waits behind it, a second at most
+        assert not rebuilding.done()
+        await held.rollback()
+    await rebuilding
+    assert await differences(conn) == []
+
+
+async def test_a_swap_that_never_gets_its_turn_says_so_and_leaves_the_live_views(
+    tenant: Tenant, database: str, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tell(tenant, EVENTS[:100])
+    monkeypatch.setattr(rebuild, "TRIES", 2)
+    async with owner(database) as other, other.transaction():
+        await other.execute("LOCK TABLE views.progress IN ROW SHARE MODE")
+        with pytest.raises(StorageError, match="nothing was swapped"):
+            await rebuild.rebuild(conn, {TENANT: OPTIONS})
+    assert await differences(conn) == []
+    await rebuild.rebuild(conn, {TENANT: OPTIONS})
+    assert await differences(conn) == []
+
+
+async def test_who_still_reads_the_views_of_before_is_waited_for(
+    tenant: Tenant, database: str, conn: Connection
+) -> None:
+    """A comparison that began before one swap ends before the next."""
+    await tell(tenant, EVENTS[:300])
+    async with owner(database) as reader:
+        async with reader.transaction(isolation="repeatable_read", readonly=True):
+            assert await reader.fetchval("SELECT count(*) FROM contacts")
+            await rebuild.rebuild(conn, {TENANT: OPTIONS})
+            rebuilding = asyncio.create_task(rebuild.rebuild(conn, {TENANT: OPTIONS}))
+            await eventually(waits_for_a_lock(database))
+            await tell(tenant, EVENTS[300:400])  # nobody else waits
+        await rebuilding
+    assert await differences(conn) == []
+
+
+async def test_one_at_a_time_sees_to_the_views(tenant: Tenant, database: str, conn: Connection) -> None:
+    await rebuild.take_turn(conn)
+    async with owner(database) as other:
+        with pytest.raises(UsageError, match="being rebuilt already"):
+            await rebuild.take_turn(other)
+    await conn.close()
+    async with owner(database) as other:
+        await rebuild.take_turn(other)
+
+
+async def test_a_verification_reads_once_what_is_right_and_names_what_is_wrong(
+    tenant: Tenant, conn: Connection
+) -> None:
+    await tell(tenant, EVENTS)
+    told: list[tuple[int, int]] = []
+    assert await rebuild.verify(conn, TENANT, OPTIONS, progress=lambda *far: told.append(far)) == []
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    damage = await damaged(conn)
+    assert await rebuild.verify(conn, TENANT, OPTIONS) == damage
+    for number in range(3):  # also where the views have not come yet
+        await tenant.appender.append([event(f"contact:propstreet:odd{number}", meta=b"{}")])
+    found = await rebuild.verify(conn, TENANT, OPTIONS)
+    assert [(d.view, d.field) for d in found] == [("events", "unreadable")] * 3
+    assert f"event {len(EVENTS) + 1} is a RecordObserved" in found[0].live
+
+
+# -- back to earlier views
+
+
+async def test_earlier_views_of_another_shape_are_not_put_back(tenant: Tenant, conn: Connection) -> None:
+    await tell(tenant, EVENTS[:100])
+    await conn.execute("ALTER TABLE views.leads ADD odd text")  # as an older version had them
+    await rebuild.rebuild(conn, {TENANT: OPTIONS})
+    with pytest.raises(UsageError, match="another version"):
+        await rebuild.roll_back(conn)
+    assert await rebuild.fits(conn)
+    assert await differences(conn) == []
+
+
+async def test_earlier_views_that_were_folded_with_something_else_say_so_until_a_start_rebuilds_them(
+    tenant: Tenant, conn: Connection, database: str
+) -> None:
+    await rebuild.rebuild(conn, {TENANT: OTHERS})
+    await append_all(tenant.appender, EVENTS[:200])
+    await rebuild.rebuild(conn, {TENANT: OTHERS})
+    assert not await rebuild.roll_back(conn)  # both were folded with the same
+    await rebuild.rebuild(conn, {TENANT: OPTIONS})
+    assert await rebuild.roll_back(conn)
+    await tell(tenant, EVENTS[200:300])  # pages that our own settings fold do not make them ours
+    assert await rebuild.is_stale(conn, TENANT, OPTIONS)
+    await _refold(Settings(tenants=(tenant_settings(),)), database, None)
+    assert not await rebuild.is_stale(conn, TENANT, options_of(tenant_settings()))
+
+
 # -- the log itself
+
+
+async def test_an_event_of_an_earlier_shape_is_folded_as_it_would_be_written_today(
+    tenant: Tenant, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day after: half of the log is older, with another name for a field of every held command."""
+    await tell(tenant, EVENTS)
+
+    def renamed(data: dict[str, Any]) -> dict[str, Any]:
+        return {"reason": data.pop("why"), **data}
+
+    async with conn.transaction():
+        await conn.execute("ALTER TABLE events DISABLE TRIGGER events_are_append_only")
+        older = await conn.fetch(
+            "UPDATE events SET schema_version = 0, data = replace(data::text, '\"reason\":', '\"why\":')::json"
+            " WHERE type = 'CommandHeld' RETURNING position"
+        )
+        await conn.execute("ALTER TABLE events ENABLE TRIGGER events_are_append_only")
+    assert older
+    refused = [d for d in await rebuild.check_log(conn, TENANT) if d.field == "unreadable"]
+    assert len(refused) == len(older)
+    for why in (
+        f"event {min(row[0] for row in older)} is a CommandHeld of schema version 0",
+        "upgrade Toveis",
+    ):
+        assert why in refused[0].live
+    with pytest.raises(UnknownEventError):
+        await differences(conn)
+    monkeypatch.setattr(upcasters, "UPCASTERS", {("CommandHeld", 0): renamed})
+    assert await rebuild.check_log(conn, TENANT) == []
+    assert await differences(conn) == []
+    await rebuild.rebuild(conn, {TENANT: OPTIONS})
+    assert await differences(conn) == []
+
+
+async def test_an_id_that_stands_twice_is_found(tenant: Tenant, conn: Connection) -> None:
+    await append_all(tenant.appender, EVENTS[:20])
+    await conn.execute("ALTER TABLE events DROP CONSTRAINT events_tenant_event_id_key")
+    await conn.execute(
+        "INSERT INTO events SELECT tenant, 21, event_id, 'contact:vitec:ADRX', 1, type, schema_version, origin,"
+        " occurred_at, recorded_at, causation_id, correlation_id, data, meta FROM events WHERE position = 3"
+    )
+    [twice] = await rebuild.check_log(conn, TENANT)
+    assert (twice.field, twice.live, twice.fresh) == ("event_id", 2, 1)
 
 
 async def test_a_log_that_is_whole_has_nothing_to_show(tenant: Tenant, conn: Connection) -> None:
@@ -375,6 +550,14 @@ async def test_a_start_gives_an_empty_log_the_views_of_its_version(conn: Connect
     assert await rebuild.fits(conn)
     async with connected(database, embedded=False):
         pass
+
+
+async def test_a_start_rebuilds_with_the_login_that_may_make_tables(conn: Connection, database: str) -> None:
+    await conn.execute("DROP TABLE views.batches")
+    owners = DatabaseSettings(dsn=Secret("unused"), migrate_dsn=Secret(database))
+    settings = Settings(tenants=(tenant_settings(),), database=owners)
+    await _refold(settings, "postgresql://clerk@127.0.0.1:1/nowhere", None)
+    assert await rebuild.fits(conn)
 
 
 async def test_a_start_leaves_the_views_alone_while_another_daemon_works_on_them(

@@ -17,10 +17,10 @@ from daemon.ingest.http import LARGEST_BODY
 from daemon.ingest.leads import Sources
 from daemon.processor import Tenant
 from daemon.project import Projector
-from daemon.storage import log, views
+from daemon.storage import log
 from daemon.storage.connection import owner
 from tests.integration.annals import SETTINGS, TENANT, tenant_settings
-from tests.integration.ground import tenant_at
+from tests.integration.ground import rows_of, tenant_at
 from tests.integration.open_port import Port, serving
 
 PAYLOADS: Final = Path(__file__).parents[1] / "payloads"
@@ -145,7 +145,7 @@ async def test_a_lead_that_was_taken_in_waits_to_be_sent(tenant: Tenant, port: P
     await sent(port, "/lead", LEAD)
     await Projector(tenant).tick()
     async with tenant.connection() as conn:
-        [row] = await views.live_rows(conn, "leads", TENANT)
+        [row] = await rows_of(conn, "leads")
     assert (row["kind"], row["state"], row["customer"]) == ("lead", "waiting", CUSTOMER)
     assert row["email"] == "erik.andersson@example.com"
 

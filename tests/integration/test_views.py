@@ -34,7 +34,7 @@ from daemon.storage.connection import owner
 from projections.views import VIEWS, Fold
 from tests.conftest import eventually
 from tests.integration.annals import OPTIONS, TENANT, annals
-from tests.integration.ground import append_all, event, tenant_at
+from tests.integration.ground import append_all, event, rows_of, tenant_at
 
 SIZES = (1, 2, 7, 31, 113)
 
@@ -120,7 +120,7 @@ async def test_live_views_are_those_of_a_fresh_fold_whatever_the_pages(
     async with owner(database) as conn:
         assert await views.progress(conn, TENANT) == (len(events), rebuild.digest_of(OPTIONS))
         for view in VIEWS:
-            assert await views.live_rows(conn, view, TENANT), view
+            assert await rows_of(conn, view), view
 
 
 async def test_events_that_arrive_while_it_projects_are_projected(tenant: Tenant, database: str) -> None:
@@ -169,14 +169,14 @@ async def test_the_views_of_one_tenant_know_nothing_of_another(tenant: Tenant, d
     async with owner(database) as conn:
         assert await rebuild.compare(conn, "malmo", OPTIONS) == []
         for view in VIEWS:
-            assert await views.live_rows(conn, view, "malmo") == []
+            assert await rows_of(conn, view, "malmo") == []
 
 
 async def test_an_id_that_was_absorbed_resolves_to_who_absorbed_it(tenant: Tenant) -> None:
     await append_all(tenant.appender, annals(1, 200))
     await catch_up(tenant)
     async with tenant.connection() as conn:
-        rows = await views.live_rows(conn, "aliases", TENANT)
+        rows = await rows_of(conn, "aliases")
         assert rows
         for row in rows:
             found = await views.resolve(conn, TENANT, row["alias"])
@@ -272,7 +272,7 @@ async def test_odd_ids_and_odd_texts_stand_in_the_views_as_they_are(tenant: Tena
     await catch_up(tenant)
     assert await differences(database) == []
     async with owner(database) as conn:
-        rows = await views.live_rows(conn, "contacts", TENANT)
+        rows = await rows_of(conn, "contacts")
         assert {row["first_name"] for row in rows} == {name}
         found = await views.entity_of_record(conn, TENANT, "contact", "propstreet", "å:b")
     assert found is not None

@@ -1,7 +1,7 @@
 """What the statements of `log.sql`, `working.sql` and `progress.sql` do, and the look at the log of `rebuild.sql`."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -172,6 +172,10 @@ def check_log(t: Tables, tenant: str) -> Answers:
             wrong.append((row.stream, "position", row.position, place))
         if row.version != steps[row.stream]:
             wrong.append((row.stream, "version", row.version, steps[row.stream]))
+    told: defaultdict[UUID, list[str]] = defaultdict(list)
+    for row in t.events.where(tenant=tenant):
+        told[row.event_id].append(row.stream)
+    wrong += [(min(streams), "event_id", len(streams), 1) for streams in told.values() if len(streams) > 1]
     return [*sorted(wrong, key=lambda each: each[1:3])[:100]]
 
 
@@ -382,4 +386,5 @@ def progress_mark(_: Tables) -> Answers:
 
 @statement("progress.write", holds=_progress)
 def progress_write(t: Tables, tenant: str, position: int, digest: str) -> None:
-    t.progress.put(tenant=tenant, position=position, digest=digest)
+    row = t.progress.get(tenant)
+    t.progress.put(tenant=tenant, position=position, digest=digest if row is None else row.digest)

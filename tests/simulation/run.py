@@ -448,7 +448,9 @@ class World:
 
     async def _verdict(self, conn: Any, going_on: str) -> Result:
         events = [event async for page in log.pages(conn, TENANT) for event in page]
-        rows = {view: await views.live_rows(conn, view, TENANT) for view in VIEWS}
+        rows = {
+            view: [views.plain(row) async for row in views.live_rows(conn, view, TENANT)] for view in VIEWS
+        }
         self.events, self.views = events, rows
         findings, figures = examined(self)
         if going_on:

@@ -8,7 +8,7 @@ waits inside of it.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
 
@@ -165,6 +165,11 @@ class Connection:
         """A value of the first row, or None."""
         rows = await self._run(sql, args)
         return rows[0][column] if rows else None
+
+    async def cursor(self, sql: str, *args: Any, prefetch: int = 0) -> AsyncIterator[Any]:
+        """The rows one after the other, which here come all at once."""
+        for row in await self._run(sql, args):
+            yield row
 
     async def execute(self, sql: str, *args: Any) -> str:
         """Run a statement for its effect. Unlike asyncpg's, the answer says nothing."""

@@ -414,8 +414,10 @@ async def _ask(pool: Pool, samples: Samples) -> dict[tuple[str, int], list[Any]]
 
 
 async def _held(pool: Pool) -> dict[str, list[dict[str, Any]]]:
-    async with pool.acquire() as conn:
-        return {view: await views.live_rows(conn, view, TENANT) for view in VIEWS}
+    async with pool.acquire() as conn, conn.transaction():
+        return {
+            view: [views.plain(row) async for row in views.live_rows(conn, view, TENANT)] for view in VIEWS
+        }
 
 
 async def test_every_statement_gives_the_rows_that_postgresql_gives(real: Postgres) -> None:
