@@ -23,12 +23,13 @@ from tests.flow.test_every_fault import refused
 FINDINGS = {"toveis backfill --dry-run"}
 """Examples that have something to tell here: exit code 1."""
 
-ELSEWHERE = {"run", "migrate", "sandbox"}
-"""Commands that begin something of their own; their examples have tests further down."""
+ALONE = {"run", "sandbox"}
+"""Commands that go on until they are told to stop, or bring a world of their own."""
 
 
 ALL = [(path, line) for path, command in every_command() for line in examples(command)]
-HERE = list(dict.fromkeys(line for path, line in ALL if path.split()[1] not in ELSEWHERE))
+HERE = list(dict.fromkeys(line for path, line in ALL if path.split()[1] not in ALONE))
+SANDBOX = [line for path, line in ALL if path == "toveis sandbox"]
 
 
 @pytest.mark.parametrize("path", [path for path, _ in every_command()])
@@ -101,6 +102,10 @@ async def furnished(town: Town) -> dict[str, str]:
         "contact vitec:ADR0123": f"contact vitec:{kari}",
         "company vitec:ADR0123": "company 800000009",
         '--at "1d ago"': '--at "1s ago"',
+        "--from 2026-03-01 --to 2026-03-02": '--from "1h ago" --to "1s ago"',
+        "trace 453": "trace 1",
+        "/etc/toveis/toveis.toml": str(town.config_file),
+        "/etc/systemd/system/": "",
     }
 
 
@@ -150,6 +155,27 @@ async def test_an_example_does_what_it_says(town: Town, line: str, tmp_path: Pat
     code, output, errors = await typed(here, tmp_path, town.config_file)
     assert code == (1 if line in FINDINGS else 0), (here, output, errors)
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("line", [line for path, line in ALL if path == "toveis run"])
+async def test_the_daemon_of_the_example_runs_until_it_is_told_to_stop(
+    town: Town, line: str, tmp_path: Path
+) -> None:
+    await town.daemon.stop()  # its port is the one that is configured
+    try:
+        here = line.replace("/etc/toveis/toveis.toml", str(town.config_file))
+        code, _, errors = await typed(f"timeout --preserve-status -s TERM 8 {here}", tmp_path, None)
+        assert code == 0, errors
+    finally:
+        await town.daemon.start()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("line", SANDBOX)
+async def test_the_sandbox_of_the_example_converges(line: str, tmp_path: Path) -> None:
+    code, output, errors = await typed(f"timeout --preserve-status -s INT 120 {line}", tmp_path, None)
+    assert code == 0, (output, errors)
 
 
 async def test_what_the_examples_did_left_a_sound_log(town: Town) -> None:

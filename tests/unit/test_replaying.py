@@ -117,10 +117,8 @@ def test_what_is_told_steers_no_terminal_and_ends_with_how_many_there_are_in_eac
     [
         (["--view", "contact"], "there are: entities,"),
         (["--view", "contacts"], "give --view together with --dry-run"),
-        (["--tenant", "oslo"], "give --tenant together with --dry-run"),
         (["--json"], "give --json together with --dry-run"),
         (["--rollback", "--dry-run"], "not both"),
-        (["--rollback", "--tenant", "oslo"], "give --tenant together with --dry-run"),
     ],
 )
 def test_what_cannot_be_asked_of_a_replay_is_one_line_that_says_what_to_give(
