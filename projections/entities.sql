@@ -13,6 +13,7 @@ CREATE TABLE entities (
 CREATE INDEX entities_unsealed ON entities (tenant, entity) WHERE unsealed;
 CREATE INDEX entities_unlinked ON entities (tenant, entity) WHERE NOT linked;
 CREATE INDEX entities_dormant ON entities (tenant, entity) WHERE dormant;
+CREATE INDEX entities_held ON entities (tenant, entity) WHERE state -> 'hold' ->> 'reason' IS NOT NULL;
 
 -- name: delete
 DELETE FROM entities WHERE tenant = $1 AND entity = ANY ($2::text[])
