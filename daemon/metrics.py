@@ -5,7 +5,6 @@ of an empty log costs. Labels name tenants, vendors, stages and kinds; never a r
 """
 
 import platform
-import sys
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -344,34 +343,3 @@ def program_version() -> str:
         return version("toveis")
     except PackageNotFoundError:
         return "unknown"
-
-
-def page() -> str:
-    """The text of docs/metrics.md."""
-    rows = "\n".join(
-        f"| `{m.name}` | {m.kind} | {', '.join(m.labels) or '-'} | {m.of} | {m.help} |" for m in METRICS
-    )
-    return f"""\
-# Metrics
-
-`GET /metrics` answers in the text format of Prometheus, also while the database is away: then `toveis_database_up` is 0,
-and what is "in the database" is what was known last. Alert rules and a dashboard stand in
-[systemd/](../systemd/README.md#watching-it).
-
-A counter is of one process and begins at 0 with each start; use `rate` and `increase`, and `sum` over daemons. What is
-"in the database" every daemon on it shows alike: use `max by (tenant, …)`. An event is counted by the daemon that folds
-it, once, wherever it was appended. A limiter may be shared by tenants of one credential: each of them shows it.
-
-| metric | kind | labels | of | what it says |
-| --- | --- | --- | --- | --- |
-{rows}
-
-`outcome` of a command: {", ".join(OUTCOMES)}. `outcome` of a call: 2xx, 3xx, 4xx, 429, 5xx, or none without an answer.
-Beside these stand `process_*` and `python_gc_*` of the Prometheus client.
-
-This page is written by `python -m daemon.metrics > docs/metrics.md`.
-"""
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -10,6 +10,7 @@ from daemon.mappings import LENSES, lens
 from daemon.mappings.estate_statuses import STATED, STATUSES, fields_of
 from daemon.mappings.interest_levels import LEVELS, WRITTEN
 from daemon.mappings.lens import RECORD, Lens, Options
+from daemon.metrics import METRICS, OUTCOMES
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
@@ -162,7 +163,37 @@ def _capabilities() -> str:
     return table(("product", "category", "read", "written", "how far"), rows)
 
 
-WRITTEN_FROM_CODE: Final[dict[str, Callable[[], str]]] = {"mapping-tables.md": mapping_tables}
+def metrics() -> str:
+    """docs/metrics.md: every metric."""
+    rows = "\n".join(
+        f"| `{m.name}` | {m.kind} | {', '.join(m.labels) or '-'} | {m.of} | {m.help} |" for m in METRICS
+    )
+    return f"""\
+# Metrics
+
+`GET /metrics` answers in the text format of Prometheus, also while the database is away: then `toveis_database_up` is 0,
+and what is "in the database" is what was known last. Alert rules and a dashboard stand in
+[systemd/](../systemd/README.md#watching-it).
+
+A counter is of one process and begins at 0 with each start; use `rate` and `increase`, and `sum` over daemons. What is
+"in the database" every daemon on it shows alike: use `max by (tenant, …)`. An event is counted by the daemon that folds
+it, once, wherever it was appended. A limiter may be shared by tenants of one credential: each of them shows it.
+
+| metric | kind | labels | of | what it says |
+| --- | --- | --- | --- | --- |
+{rows}
+
+`outcome` of a command: {", ".join(OUTCOMES)}. `outcome` of a call: 2xx, 3xx, 4xx, 429, 5xx, or none without an answer.
+Beside these stand `process_*` and `python_gc_*` of the Prometheus client.
+
+This page is written from the code (`make docs`).
+"""
+
+
+WRITTEN_FROM_CODE: Final[dict[str, Callable[[], str]]] = {
+    "mapping-tables.md": mapping_tables,
+    "metrics.md": metrics,
+}
 """Each document with what writes it."""
 
 

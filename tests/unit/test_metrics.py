@@ -19,7 +19,6 @@ from daemon.metrics import (
     Tallies,
     exposed,
     outcome_of,
-    page,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -53,12 +52,6 @@ def families(text: bytes) -> dict[str, Any]:
 def base(name: str) -> str:
     """The name of a metric without what Prometheus appends to that of a histogram."""
     return re.sub(r"_(bucket|sum|count)$", "", name) if name.startswith(CALLS) else name
-
-
-def test_the_table_of_metrics_is_that_of_the_code() -> None:
-    assert (ROOT / "docs" / "metrics.md").read_text("utf-8") == page(), (
-        "python -m daemon.metrics > docs/metrics.md"
-    )
 
 
 def test_a_scrape_parses_and_has_every_metric_with_its_kind_and_its_labels() -> None:
