@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from daemon.clients import Vendors
-from daemon.domain.errors import DatabaseUnreachable, StorageError
+from daemon.domain.errors import DatabaseUnreachable, StorageError, UsageError
 from daemon.domain.streams import VENDORS
 from daemon.ingest.subscriptions import QUIET
 from daemon.metrics import Labels, Tallies, exposed
@@ -118,7 +118,7 @@ class Watch:
                 lacking = await migrations.missing(conn)
         except DatabaseUnreachable:
             raise
-        except StorageError as error:
+        except (StorageError, UsageError) as error:
             return [f"database: {error}"]
         return [f"database: {len(lacking)} migrations are missing; run `toveis migrate`"] if lacking else []
 

@@ -25,6 +25,7 @@ from daemon.domain.errors import (
     ConfigError,
     RateLimited,
     StorageError,
+    UsageError,
     VendorError,
 )
 from daemon.domain.settings import Settings, TenantSettings
@@ -62,7 +63,10 @@ def checks(config_file: Path | None) -> Iterator[Check]:
     try:
         with served(settings) as (dsn, server):
             yield from asyncio.run(_all(settings, dsn, embedded=server is not None))
-    except StorageError as error:  # also where it cannot be reached
+    except (
+        StorageError,
+        UsageError,
+    ) as error:  # also where it cannot be reached, or is that of a newer version
         advice = "start it, or correct database.dsn; `postgres.log` in data_dir tells of the embedded one"
         yield Check("database", None, "failed", str(error), advice)
         yield from checking.not_looked_at([*IN_THE_DATABASE, *AT_THE_VENDORS], "there is no database")

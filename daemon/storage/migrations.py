@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.domain.errors import StorageError
+from daemon.domain.errors import StorageError, UsageError
 from daemon.storage import views
 from daemon.storage.connection import Connection, owner
 from daemon.storage.queries import queries
@@ -59,7 +59,7 @@ async def _missing(conn: Connection) -> list[Migration]:
             raise StorageError(f"migration {migration.name} was applied with another text; restore the file")
     unknown = sorted(applied.keys() - {migration.name for migration in shipped()})
     if unknown:
-        raise StorageError(
+        raise UsageError(
             f"this database was migrated by a newer version ({unknown[-1]}); install that version"
         )
     return [migration for migration in shipped() if migration.name not in applied]

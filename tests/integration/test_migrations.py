@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from daemon.domain.errors import DatabaseUnreachable, StorageError
+from daemon.domain.errors import DatabaseUnreachable, StorageError, UsageError
 from daemon.storage import migrations
 from daemon.storage.connection import owner
 from projections.views import VIEWS
@@ -115,9 +115,9 @@ async def test_a_database_that_a_newer_version_migrated_is_refused(empty: str, f
     await migrations.migrate(empty)
     newer.unlink()
     async with owner(empty) as conn:
-        with pytest.raises(StorageError, match="newer version"):
+        with pytest.raises(UsageError, match="newer version"):
             await migrations.missing(conn)
-    with pytest.raises(StorageError, match="newer version"):
+    with pytest.raises(UsageError, match="newer version"):
         await migrations.migrate(empty)
 
 

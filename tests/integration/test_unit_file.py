@@ -90,7 +90,7 @@ def test_the_unit_keeps_what_the_daemon_promises() -> None:
     settings = dict(settings_of(shipped("toveis.service")))
     assert settings["Type"] == "notify"
     assert settings["Restart"] == "on-failure"
-    assert settings["RestartPreventExitStatus"] == "2"
+    assert settings["RestartPreventExitStatus"] == "1 2"
     assert settings["DynamicUser"] == "yes"
     assert settings["StateDirectory"] == "toveis"
     assert settings["StartLimitIntervalSec"] == "0", "a database that is away is waited for"
