@@ -30,6 +30,7 @@ ROUNDS: Final = 3
 ASKED: Final = (
     ("history", "contact", "person.31415@example.no"),
     ("show", "contact", "person.31415@example.no"),
+    ("explain", "contact", "person.31415@example.no"),
     ("status",),
 )
 """What somebody asks of one entity among all of them, or of the whole."""
