@@ -256,7 +256,7 @@ async def test_status_tells_what_is_not_available(norway: HubFlow) -> None:
     assert state["subscription"]["vitec"]["told"] == "not available for Vitec Next (Hub)"
     assert set(state["sources"]) == {"vitec:project", "propstreet:project"}
     assert all(source["complete"] for source in state["sources"].values())
-    code, output, _ = await toveis("status", *config)
+    code, output, _ = await toveis("status", "--capabilities", *config)
     assert code == 0
     assert "not available for Vitec Next (Hub)" in output
 

@@ -46,6 +46,10 @@ UNUSED: Final = {
     "rebuild": "the simulator folds anew and compares (check_log); it never swaps the views",
     "create": "the tables stand from the beginning",
     "of_tenant": "its answer is a time of the server's; only `toveis status` asks",
+    "spent": "only `toveis status` asks",
+    "called": "only `toveis trace` asks",
+    "checking": "only `toveis doctor` asks",
+    "watching": "only a scrape asks, and whoever wants to know whether the daemon is ready",
 }
 """Files, or statements of a view, that nobody runs in a simulation, and why."""
 
