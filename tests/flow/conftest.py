@@ -30,6 +30,10 @@ SELDOM = "3s"
 """A poll's interval in a world of many tests: they ask for a poll where they need one (`Flow.settled`)."""
 
 
+ENDLESS = 100
+"""So often nothing may still be quiet: whoever writes for ever would not let a test end."""
+
+
 class Flow:
     """A world, its daemon, and a way into the daemon's database."""
 
@@ -137,10 +141,14 @@ class Flow:
             seen = await self._looks()
             await working.ask_polls(conn, TENANT)
             await eventually(partial(self._looked_since, seen))
-        while head != (head := await log.head(conn, TENANT)):
+        for _ in range(ENDLESS):
+            if head == (head := await log.head(conn, TENANT)):
+                return
             await self.world.vitec.settled()
             await self.world.propstreet.settled()
             await eventually(self.idle)
+        newest = "SELECT type, stream, meta FROM events ORDER BY position DESC LIMIT 20"
+        raise AssertionError(f"events keep coming: {[tuple(row) for row in await conn.fetch(newest)]}")
 
     async def _looks(self) -> dict[str, Any]:
         conn = await self.connect()
