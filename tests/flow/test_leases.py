@@ -111,6 +111,7 @@ async def test_a_write_to_vitec_that_lands_after_another_daemon_has_taken_over_u
         await running.check_log()
 
 
+@pytest.mark.slow
 async def test_a_write_to_propstreet_that_lands_late_meets_another_etag(
     tmp_path: Path, database: str
 ) -> None:

@@ -201,6 +201,7 @@ async def test_a_replay_under_load_beside_the_daemon_that_runs_the_database(
         await replays_under_load(place)
 
 
+@pytest.mark.slow
 async def test_a_replay_under_load_beside_a_daemon_on_another_postgresql(
     tmp_path: Path, database: str
 ) -> None:

@@ -129,7 +129,7 @@ async def test_it_is_ready_it_lives_it_reloads_and_it_stops_in_words_that_system
     ("hang", "port_answers"),
     [
         ("await asyncio.sleep(0.05)", True),  # one stage alone: everything else goes on
-        ("time.sleep(0.05)", False),  # the whole event loop
+        pytest.param("time.sleep(0.05)", False, marks=pytest.mark.slow),  # the whole event loop
     ],
 )
 async def test_a_daemon_whose_work_hangs_stops_to_feed_the_watchdog(
