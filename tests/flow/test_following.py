@@ -39,6 +39,11 @@ class Watch:
         return await asyncio.wait_for(self.process.wait(), 60)
 
 
+def hears_ctrl_c() -> None:
+    """Whoever started the tests in the background ignores Ctrl-C, and so would every process that begins there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @asynccontextmanager
 async def following(running: Flow, *words: str) -> AsyncIterator[Watch]:
     process = await asyncio.create_subprocess_exec(
@@ -46,6 +51,7 @@ async def following(running: Flow, *words: str) -> AsyncIterator[Watch]:
         *("--config", str(running.config_file)),
         stdout=-1,
         stderr=-1,
+        preexec_fn=hears_ctrl_c,
     )
     watch = Watch(process)
     task = asyncio.create_task(watch.read())
