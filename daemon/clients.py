@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 
@@ -100,32 +101,16 @@ def _vitec(
     tenant: Tenant, session: aiohttp.ClientSession, limiter: Limiter
 ) -> VitecConnectClient | VitecHubClient:
     vitec = tenant.settings.vitec
+    given = (session, vitec.base_url, vitec.customer_id, vitec.username, vitec.password.reveal(), limiter)
+    calls: dict[str, Any] = {
+        "clock": tenant.clock,
+        "on_call": tenant.tallies.timing(VITEC),
+        "left": tenant.left,
+    }
     if vitec.product == "hub":
-        return VitecHubClient(
-            session,
-            vitec.base_url,
-            vitec.customer_id,
-            vitec.username,
-            vitec.password.reveal(),
-            limiter,
-            clock=tenant.clock,
-            on_call=tenant.tallies.timing(VITEC),
-            left=tenant.left,
-        )
-    return VitecConnectClient(
-        session,
-        vitec.base_url,
-        vitec.customer_id,
-        vitec.username,
-        vitec.password.reveal(),
-        limiter,
-        clock=tenant.clock,
-        on_call=tenant.tallies.timing(VITEC),
-        left=tenant.left,
-        credentials={
-            group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()
-        },
-    )
+        return VitecHubClient(*given, **calls)
+    pairs = {group: (pair.username, pair.password.reveal()) for group, pair in vitec.credentials.items()}
+    return VitecConnectClient(*given, **calls, credentials=pairs)
 
 
 def propstreet_client(tenant: Tenant, session: aiohttp.ClientSession, limiters: Limiters) -> PropstreetClient:
