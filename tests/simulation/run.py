@@ -80,6 +80,9 @@ from tests.simulation.truth import Truth
 PATIENCE: Final = 3 * 3600.0
 """Virtual seconds after the last step within which everything has to be quiet: several of the longest retry pauses."""
 
+HANGING: Final = 40.0
+"""Seconds after which the daemon has given up a call that nobody answers."""
+
 ENDLESS: Final = 5_000
 """Events; a story has a few hundred. Whoever writes more writes for ever."""
 
@@ -435,6 +438,9 @@ class World:
             return "a daemon stands still"
         if resting := [name for machine in self.machines for name in machine.resting]:
             return f"resting: {', '.join(resting)}"
+        now = self.loop.now
+        if any(c.answered is None and now - HANGING < c.sent < now - 5.0 for c in self.truth.calls.values()):
+            return "a call hangs"
         if not self._is_told():
             return "our webhook at Propstreet is not as it should be"
         async with self._pool.acquire() as conn:

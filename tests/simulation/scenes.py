@@ -190,6 +190,18 @@ class Scenes:
             self._remember("propstreet", "contact", who, own)
             yield Create("propstreet", "contact", who, own, at=2.0 + after)
 
+    def retracted(self) -> Iterator[Create | Edit | Faults]:
+        """A write's answer is lost, and what it wrote is put back by a person before anybody looks again."""
+        (who, told), chance, field = self._person(), self.chance, "last_name"
+        here = self._vendor()
+        there = _other(here)
+        self._remember(here, "contact", who, told)
+        yield Create(here, "contact", who, told, at=0.0)
+        carried = round(1.5 * self._poll + 15, 3)
+        yield Faults(there, round(2 * self._poll + 10, 1), {"timeout_after": 0.8}, at=carried)
+        yield self._edit(here, who, field, self.value(field), carried + 1)
+        yield self._edit(there, who, field, told[field], round(carried + 1 + chance.uniform(0.3, 8.0), 3))
+
     def _return(self) -> Scene:
         """A to B and back to A at one side."""
         who, field, vendor = self._someone(), self.chance.choice(OF_CONTACT), self._vendor()

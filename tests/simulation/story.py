@@ -97,6 +97,9 @@ def tell(seed: int, theme: str | None = None) -> Story:
     if random.Random(f"namesakes of {seed}").random() < 0.05:
         last = max(step.at for step in steps)
         steps += (structs.replace(step, at=round(last + 10 + step.at, 3)) for step in scenes.namesakes())
+    if not quiet and random.Random(f"retractions of {seed}").random() < 0.05:
+        last = max(step.at for step in steps)
+        steps += (structs.replace(step, at=round(last + 10 + step.at, 3)) for step in scenes.retracted())
     off = random.Random(f"webhooks of {seed}")
     if not quiet and off.random() < 0.15:
         last = max(step.at for step in steps)
