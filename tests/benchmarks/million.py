@@ -86,9 +86,9 @@ async def run() -> list[Measure]:
         verify = await _toveis(file, "verify")
         asked = {words: min([await _toveis(file, *words) for _ in range(ROUNDS)]) for words in ASKED}
     return [
-        measure("million: replay", count / replay.seconds, "events/s", read, round(REBUILD_FLOOR * read)),
+        measure("million: replay", count / replay.seconds, "events/s", read, share=REBUILD_FLOOR),
         measure("million: replay, the longest wait", max(waits) * 1000, "ms", None, WAIT_FLOOR),
-        measure("million: replay, at work", replay.worked, "s", reading, round(reading / REBUILD_FLOOR)),
+        measure("million: replay, at work", replay.worked, "s", reading, share=1 / REBUILD_FLOOR),
         measure("million: replay, memory", replay.peak, "MiB", None, MEMORY_FLOOR),
         measure("million: verify", verify.seconds, "s", count / read, VERIFY_FLOOR),
         measure("million: verify, at work", verify.worked, "s"),

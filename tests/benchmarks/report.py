@@ -22,10 +22,18 @@ class Measure(msgspec.Struct, frozen=True):
 
 
 def measure(
-    name: str, value: float, unit: str, companion: float | None = None, floor: float | None = None
+    name: str,
+    value: float,
+    unit: str,
+    companion: float | None = None,
+    floor: float | None = None,
+    *,
+    share: float | None = None,
 ) -> Measure:
-    """A measure, rounded to what is worth reading."""
+    """A measure, rounded to what is worth reading; `share` is its floor as a share of the companion."""
     rate = unit.endswith("/s")
+    if share is not None and companion is not None:
+        floor = max(floor or 0.0, _rounded(share * companion))
     return Measure(
         name=name,
         value=_rounded(value),
