@@ -114,10 +114,10 @@ SELECT to_json(commands) FROM commands WHERE tenant = $1 AND starts_with(command
  LIMIT $3
 
 -- name: counts
-SELECT count(*) FILTER (WHERE state IN ('pending', 'unknown', 'flying')) AS pending,
+SELECT (SELECT count(*) FROM commands WHERE tenant = $1 AND state IN ('pending', 'unknown', 'flying')) AS pending,
        count(*) FILTER (WHERE state = 'held') AS held,
        count(*) FILTER (WHERE state = 'dead') AS dead
-  FROM commands WHERE tenant = $1
+  FROM commands WHERE tenant = $1 AND state IN ('held', 'dead')
 
 -- name: conflict_count
 SELECT count(*) FROM conflicts WHERE tenant = $1
