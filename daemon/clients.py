@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 
 from daemon.domain.errors import NotWritable, StorageError
-from daemon.domain.settings import Limits, PropstreetSettings, TenantSettings, VitecSettings
+from daemon.domain.settings import Limits, TenantSettings
 from daemon.domain.streams import PROPSTREET, VITEC
 from daemon.processor import Tenant
-from daemon.spending import Spending, fingerprint
+from daemon.spending import Spending, client, fingerprint, login
 from daemon.vendors.limiter import Limiter, windows_of
 from daemon.vendors.propstreet.client import PropstreetClient
 from daemon.vendors.reach import Reach
@@ -45,7 +45,7 @@ class Limiters:
     def at_propstreet(self, tenant: Tenant) -> Limiter:
         """The limiter of a tenant's client at Propstreet."""
         propstreet = tenant.settings.propstreet
-        return self.of(tenant, propstreet.limits, *_client(propstreet))
+        return self.of(tenant, propstreet.limits, *client(propstreet))
 
     def change(self, tenants: Iterable[TenantSettings]) -> None:
         """Other limits for the credentials that are in use; the first tenant's count, as at the start."""
@@ -85,16 +85,7 @@ class Vendors:
 def _limits(tenants: Iterable[TenantSettings]) -> Iterator[tuple[str, Limits]]:
     for tenant in tenants:
         yield fingerprint(*login(tenant.vitec)), tenant.vitec.limits
-        yield fingerprint(*_client(tenant.propstreet)), tenant.propstreet.limits
-
-
-def _client(propstreet: PropstreetSettings) -> tuple[str, str]:
-    return propstreet.base_url, propstreet.client_id
-
-
-def login(vitec: VitecSettings) -> tuple[str, str, str]:
-    """What Vitec counts the calls of: nobody says whether by login or by customer, so by both."""
-    return vitec.base_url, vitec.username, vitec.customer_id
+        yield fingerprint(*client(tenant.propstreet)), tenant.propstreet.limits
 
 
 def _vitec(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from daemon.domain.settings import PropstreetSettings, VitecSettings
 from daemon.domain.windows import Spent
 from daemon.storage import calls
 from daemon.storage.connection import Connection
@@ -22,6 +23,16 @@ WIDEST: Final = timedelta(hours=1)
 def fingerprint(*parts: str) -> str:
     """What a credential is called on record: the name tells nothing about it."""
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
+
+
+def login(vitec: VitecSettings) -> tuple[str, str, str]:
+    """What Vitec counts the calls of: nobody says whether by login or by customer, so by both."""
+    return vitec.base_url, vitec.username, vitec.customer_id
+
+
+def client(propstreet: PropstreetSettings) -> tuple[str, str]:
+    """What Propstreet counts the calls of."""
+    return propstreet.base_url, propstreet.client_id
 
 
 class Spending:

@@ -2,21 +2,19 @@
 
 import textwrap
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
 import msgspec
 
-from daemon.app import utc_now
 from daemon.cli.times import shown
-from daemon.clients import login
 from daemon.domain.capabilities import CAPABILITIES, NOT_AT_THE_HUB
 from daemon.domain.settings import Limits, TenantSettings
 from daemon.domain.streams import PROPSTREET, VENDORS, VITEC
 from daemon.domain.subscriptions import TOLD
 from daemon.policies.checking import ago
-from daemon.spending import fingerprint
+from daemon.spending import client, fingerprint, login
 from daemon.storage import audits, brakes, calls, leases, log, subscriptions, views, working
 from daemon.storage.connection import Connection
 from daemon.storage.leases import Tenure
@@ -48,9 +46,7 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
         "waiting": counts["waiting"] if tenant.sync.first_sync == "wait" else 0,
         "limits": {
             VITEC: await _limits(conn, tenant.vitec.limits, *login(tenant.vitec)),
-            PROPSTREET: await _limits(
-                conn, tenant.propstreet.limits, tenant.propstreet.base_url, tenant.propstreet.client_id
-            ),
+            PROPSTREET: await _limits(conn, tenant.propstreet.limits, *client(tenant.propstreet)),
         },
         "away": {
             each.vendor: {"since": each.since, "next_look": each.next_look}
@@ -68,7 +64,7 @@ async def state_of(conn: Connection, tenant: TenantSettings) -> dict[str, Any]:
 
 async def _limits(conn: Connection, limits: Limits, *credential: str) -> dict[str, Any]:
     """The limits of a credential, and how many calls of each window are left; None where there is no limit."""
-    now, left = utc_now(), {}
+    now, left = datetime.now(UTC), {}
     for name, span in SPANS:
         spent = await calls.spent(conn, fingerprint(*credential), now - timedelta(seconds=span))
         limit = getattr(limits, name)
@@ -129,7 +125,7 @@ async def _subscriptions(conn: Connection, tenant: TenantSettings) -> dict[str, 
 def print_states(found: list[dict[str, Any]], *, as_json: bool, capabilities: bool = False) -> None:
     """JSON objects, or one screen for each tenant, on request with what its product of Vitec can do."""
     for state in found:
-        for line in (msgspec.json.encode(state).decode(),) if as_json else screen(state, utc_now()):
+        for line in (msgspec.json.encode(state).decode(),) if as_json else screen(state, datetime.now(UTC)):
             click.echo(line)
         if capabilities and not as_json:
             for line in capability_lines(state["capabilities"]):
