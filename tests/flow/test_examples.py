@@ -131,7 +131,7 @@ async def typed(line: str, directory: Path, config: Path | None) -> tuple[int, s
     """What a shell makes of a line, with our command and this configuration."""
     command = directory / "bin" / "toveis"
     command.parent.mkdir(exist_ok=True)
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m daemon "$@"\n', "utf-8")
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m daemon "$@"\n', "utf-8")
     command.chmod(0o755)
     if shutil.which("jq") is None:
         line = line.partition(" | jq")[0]
