@@ -33,7 +33,7 @@ def measure(
     """A measure, rounded to what is worth reading; `share` is its floor as a share of the companion."""
     rate = unit.endswith("/s")
     if share is not None and companion is not None:
-        floor = max(floor or 0.0, _rounded(share * companion))
+        floor = _rounded(share * companion)
     return Measure(
         name=name,
         value=_rounded(value),
