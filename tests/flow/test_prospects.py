@@ -32,6 +32,13 @@ async def lenient(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> As
         yield running
 
 
+@pytest.fixture(scope="module")
+async def unpolled(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> AsyncIterator[Flow]:
+    """A world where a poll comes only when it is asked for."""
+    async with up(tmp_path_factory.mktemp("unpolled"), cluster, poll="1h") as running:
+        yield running
+
+
 class Interest:
     """A new contact and the world's one estate at Vitec, and what they have to do with each other at both vendors."""
 
@@ -328,25 +335,25 @@ async def test_a_prospect_without_a_class_is_shown_as_assigned_where_that_is_con
     await lenient.check_log()
 
 
-async def test_a_prospect_that_both_vendors_make_at_once_is_one(town: Flow) -> None:
+async def test_a_prospect_that_both_vendors_make_at_once_is_one(unpolled: Flow) -> None:
     """Ours is refused as it is there already (R11), and linked with when a poll has seen the other one."""
-    each = Interest(town)
+    each = Interest(unpolled)
     project, contact = await each.ends()
-    journal = town.world.propstreet.journal
-    await town.settled()  # no poll is due for a while
-    with unheard(town.world.propstreet):
-        made = town.world.propstreet.create("prospect", projectId=project, contactId=contact)
+    journal = unpolled.world.propstreet.journal
+    await unpolled.settled()
+    with unheard(unpolled.world.propstreet):
+        made = unpolled.world.propstreet.create("prospect", projectId=project, contactId=contact)
         each.relate("VeryInterested")
         await eventually(
             lambda: (journal.writes()[-1].category, journal.writes()[-1].status) == ("prospect", 409)
         )
-        await town.settled()
+        await unpolled.settled()
     await each.shown("interested")
-    await town.settled()
-    prospects = town.world.propstreet.records("prospect")
+    await unpolled.settled()
+    prospects = unpolled.world.propstreet.records("prospect")
     assert [found["id"] for found in prospects if found["contactId"] == contact] == [made]
     assert (each.prospect["id"], each.level) == (made, "VeryInterested")
-    await town.check_log()
+    await unpolled.check_log()
 
 
 async def test_a_matched_investor_whom_nobody_knows_stays_at_propstreet(town: Flow) -> None:
