@@ -210,7 +210,9 @@ async def idle(conn: Connection) -> bool:
     gone = await brakes.removals(conn, TENANT, CATEGORIES)
     if any((removal.vendor, removal.category) not in held for removal in gone):
         return False
-    return not any([await views.needs(conn, TENANT, vendor, datetime.now(UTC), 1) for vendor in VENDORS])
+    if any([await views.needs(conn, TENANT, vendor, datetime.now(UTC), 1) for vendor in VENDORS]):
+        return False
+    return await log.head(conn, TENANT) == head  # nothing came while the rest was read
 
 
 def files(directory: Path) -> tuple[Path, Path, Path]:
