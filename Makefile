@@ -3,7 +3,7 @@ SEEDS = 1000
 .PHONY: help sandbox test test-slow lint check bench bench-full simulate mutants docs lock
 .DEFAULT_GOAL := help
 PYTEST = .venv/bin/python -m pytest
-PARALLEL = -n 2 --dist loadfile
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
