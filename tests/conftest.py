@@ -5,7 +5,9 @@ import importlib
 import importlib.util
 import inspect
 import itertools
+import logging
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ import aioresponses.core
 import asyncpg
 import pytest
 
+from daemon import telemetry
 from daemon.embedded_postgres import EmbeddedPostgres
 
 TEMPLATE = f"toveis_test_{os.getpid()}"
@@ -34,6 +37,16 @@ async def eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any
             return answer
         assert time.monotonic() < end, f"not so within {timeout:g} s: {predicate}"
         await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def usual_log() -> Iterator[None]:
+    """Lines of warnings: whatever a command or a test has set, the next test does not inherit."""
+    yield
+    if "structlog" in sys.modules:
+        before = logging.getLogger().handlers
+        telemetry.setup("warning", console=False)
+        logging.getLogger().handlers = [each for each in before if not isinstance(each, telemetry.Foreign)]
 
 
 async def prepare_template(dsn: str) -> None:
