@@ -1,6 +1,5 @@
 """`toveis webhooks` beside a running daemon, and an hour in which no vendor tells us anything."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,8 +92,7 @@ async def test_register_does_at_once_what_the_daemon_would_do_and_replay_fetches
     assert (code, "toveis webhooks register" in errors) == (2, True)
 
     async def is_switched_on() -> bool:
-        """The daemon, which looks once a minute and after each such command, may be faster."""
-        await asyncio.sleep(2.0)
+        """The daemon, which looks once a minute, may be faster."""
         propstreet.webhooks.disable(before)
         code, output, _ = await ask(town, "register")
         assert code == 0
